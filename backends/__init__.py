@@ -1,0 +1,1 @@
+"""Turn pages plus a schema into an extraction. Know models, not queues."""

@@ -1,0 +1,1 @@
+"""Fitted weights of the candidate scorer, as data."""

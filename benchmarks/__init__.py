@@ -1,0 +1,1 @@
+"""Scripts that measure and train; one script a question."""

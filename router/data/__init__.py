@@ -1,0 +1,1 @@
+"""Built-in schemas and fitted weights, as data."""

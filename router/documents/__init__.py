@@ -1,0 +1,1 @@
+"""Bytes to documents and pages. Every limit on input lives here."""
