@@ -1,7 +1,7 @@
 """What a backend is. It knows pages, schemas and models; it must not know queues, jobs or the environment.
 
-There are two kinds. A `Lane` reads whole documents: `extract` turns pages and a schema into an `Extraction`. A `Model` has one
-primitive, `generate_batch`; `backends.extract.ModelLane` makes a lane of it with prompts and a parser.
+There are two kinds. A `Lane` reads whole documents: `extract` turns pages and a schema into an `Extraction`. A `Model`
+has one primitive, `generate_batch`; `backends.extract.ModelLane` makes a lane of it with prompts and a parser.
 """
 
 from __future__ import annotations
@@ -45,16 +45,22 @@ class Lane(Protocol):
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One prompt with its pictures; `max_tokens` bounds the answer."""
+    """One prompt with its pictures; `max_tokens` bounds the answer.
+
+    `document_id`, `filename` and `tier` are for logs and for scripted answers; they are no part of what a model sees.
+    """
 
     prompt: str
     images: tuple[Rgb, ...]
     max_tokens: int
+    document_id: str = ""
+    filename: str = ""
+    tier: Tier = "fast"
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A model's answer. `token_logprobs` are natural logarithms aligned with `tokens`; empty when the model gives none."""
+    """A model's answer. `token_logprobs` are natural logarithms aligned with `tokens`; empty when it gives none."""
 
     text: str
     finish_reason: str
