@@ -1,0 +1,232 @@
+"""The process that runs PDFium: reads requests from stdin, writes replies to stdout, and may crash.
+
+It runs as a script with only the standard library and pypdfium2 loaded, so that it starts quickly and a damaged document
+can harm nothing else. It must not know the rest of the package: it reports characters and pixels, its caller interprets.
+
+A message is four bytes of length, that many bytes of JSON, then `size` bytes of payload (`size` is a key of the JSON).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import math
+import os
+import signal
+import struct
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as c
+
+LENGTH = struct.Struct("<I")
+CHARACTER = struct.Struct("<I7fB")
+"""Code point, tight box (left, bottom, right, top) in points, loose bottom and top, angle in radians, flags."""
+GENERATED, UNMAPPED, INVISIBLE, HYPHEN = 1, 2, 4, 8
+_AFFINE_UNIT = 1_000_000
+_ALARM_SLACK_S = 5
+
+
+class PageError(Exception):
+    """A page cannot be used; the first argument is the reply's error kind."""
+
+
+def _send(out: BinaryIO, header: dict[str, Any], payload: Any = b"") -> None:
+    encoded = json.dumps({**header, "size": len(payload)}).encode()
+    out.write(LENGTH.pack(len(encoded)) + encoded)
+    out.write(payload)
+    out.flush()
+
+
+def _receive(source: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    prefix = source.read(LENGTH.size)
+    if len(prefix) < LENGTH.size:
+        return None
+    header = json.loads(source.read(LENGTH.unpack(prefix)[0]))
+    return header, source.read(header["size"])
+
+
+def _arm(timeout_s: float) -> None:
+    """Die when a call into PDFium never returns, even with the caller gone; the default action needs no interpreter."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(math.ceil(timeout_s) + _ALARM_SLACK_S if timeout_s else 0)
+
+
+def _bound_memory(size_bytes: int) -> None:
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (size_bytes, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class Reader:
+    """One open document. Pages are closed after use and the document is opened anew for each range: that frees caches."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._pdf: Any = None
+
+    def open(self, header: dict[str, Any], data: bytes) -> Iterator[tuple[dict[str, Any], Any]]:
+        """Yield the page count."""
+        _bound_memory(header["memory_bytes"])
+        self._data = data
+        self._reopen()
+        yield {"pages": len(self._pdf)}, b""
+
+    def drop(self, _: dict[str, Any], __: bytes) -> Iterator[tuple[dict[str, Any], Any]]:
+        """Close the document and yield an empty reply."""
+        self._close()
+        self._data = b""
+        yield {}, b""
+
+    def _reopen(self) -> None:
+        self._close()
+        self._pdf = pdfium.PdfDocument(self._data)
+
+    def _close(self) -> None:
+        if self._pdf is not None:
+            self._pdf.close()
+            self._pdf = None
+
+    @contextlib.contextmanager
+    def _page(self, number: int) -> Iterator[Any]:
+        page = self._pdf[number - 1]
+        try:
+            if _flatten(page):
+                page.close()
+                page = self._pdf[number - 1]
+            yield page
+        finally:
+            page.close()
+
+    def inspect(self, header: dict[str, Any], _: bytes) -> Iterator[tuple[dict[str, Any], Any]]:
+        """Yield size and characters of each page of a range."""
+        self._reopen()
+        for number in range(header["first"], header["last"] + 1):
+            _arm(header["timeout_s"])
+            with self._page(number) as page:
+                width_pt, height_pt = page.get_size()
+                _check_box(page, number)
+                characters = _characters(page, header["max_characters"], number)
+            yield {"width_pt": width_pt, "height_pt": height_pt, **characters[0]}, characters[1]
+
+    def render(self, header: dict[str, Any], _: bytes) -> Iterator[tuple[dict[str, Any], Any]]:
+        """Yield one page as RGB rows without padding."""
+        width, height = header["width_px"], header["height_px"]
+        with self._page(header["page"]) as page:
+            bitmap = pdfium.PdfBitmap.new_native(width, height, c.FPDFBitmap_BGR, rev_byteorder=True, stride=width * 3)
+            bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
+            flags = c.FPDF_ANNOT | c.FPDF_REVERSE_BYTE_ORDER | c.FPDF_RENDER_LIMITEDIMAGECACHE
+            c.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
+        yield {}, memoryview(bitmap.buffer).cast("B")
+        bitmap.close()
+
+
+def _flatten(page: Any) -> bool:
+    """Merge filled form fields and notes into the page's content, so that their text is found; True when it changed."""
+    if c.FPDFPage_GetAnnotCount(page) <= 0:
+        return False
+    return bool(c.FPDFPage_Flatten(page, c.FLAT_NORMALDISPLAY) == c.FLATTEN_SUCCESS)
+
+
+def _check_box(page: Any, number: int) -> None:
+    # PDFium shows an empty box as a letter page, which would hide that the page holds nothing
+    box = page.get_mediabox(fallback_ok=False)
+    if box is not None and not (abs(box[2] - box[0]) > 0 and abs(box[3] - box[1]) > 0):
+        raise PageError("corrupt", f"page {number} has zero size")
+
+
+def _affine(page: Any) -> list[float]:
+    """Return a,b,e,c,d,f with x' = a x + b y + e, y' = c x + d y + f from points to page fractions."""
+
+    def device(x: float, y: float) -> tuple[float, float]:
+        out_x, out_y = ctypes.c_int(), ctypes.c_int()
+        c.FPDF_PageToDevice(page, 0, 0, _AFFINE_UNIT, _AFFINE_UNIT, 0, x, y, out_x, out_y)
+        return out_x.value / _AFFINE_UNIT, out_y.value / _AFFINE_UNIT
+
+    span = max(page.get_size())
+    (x0, y0), (x1, y1), (x2, y2) = device(0, 0), device(span, 0), device(0, span)
+    return [(x1 - x0) / span, (x2 - x0) / span, x0, (y1 - y0) / span, (y2 - y0) / span, y0]
+
+
+def _characters(page: Any, max_characters: int, number: int) -> tuple[dict[str, Any], bytes]:
+    text = page.get_textpage()
+    try:
+        count = text.count_chars()
+        if count > max_characters:
+            raise PageError("limit", f"page {number} has {count} characters of text, the limit is {max_characters}")
+        records = bytearray(count * CHARACTER.size)
+        read = _CharacterReader(text.raw)
+        for index in range(count):
+            CHARACTER.pack_into(records, index * CHARACTER.size, *read(index))
+        return {"affine": _affine(page)}, bytes(records)
+    finally:
+        text.close()
+
+
+class _CharacterReader:
+    """Reads the record of one character; its buffers are reused, since a page has thousands."""
+
+    def __init__(self, text: Any) -> None:
+        self._text = text
+        self._box = [ctypes.c_double() for _ in range(4)]
+        self._loose = c.FS_RECTF()
+        self._visible: dict[int | None, bool] = {}
+
+    def __call__(self, index: int) -> tuple[float, ...]:
+        text, (left, right, bottom, top), loose = self._text, self._box, self._loose
+        c.FPDFText_GetCharBox(text, index, left, right, bottom, top)
+        c.FPDFText_GetLooseCharBox(text, index, loose)
+        box = (left.value, bottom.value, right.value, top.value, loose.bottom, loose.top)
+        return (c.FPDFText_GetUnicode(text, index), *box, c.FPDFText_GetCharAngle(text, index), self._flags(index))
+
+    def _flags(self, index: int) -> int:
+        text = self._text
+        flags = GENERATED if c.FPDFText_IsGenerated(text, index) == 1 else 0
+        flags |= UNMAPPED if c.FPDFText_HasUnicodeMapError(text, index) == 1 else 0
+        flags |= HYPHEN if c.FPDFText_IsHyphen(text, index) == 1 else 0
+        return flags | (0 if self._is_visible(index) else INVISIBLE)
+
+    def _is_visible(self, index: int) -> bool:
+        handle = c.FPDFText_GetTextObject(self._text, index)
+        if not handle:
+            return True
+        key = ctypes.cast(handle, ctypes.c_void_p).value
+        if key not in self._visible:
+            self._visible[key] = c.FPDFTextObj_GetTextRenderMode(handle) != c.FPDF_TEXTRENDERMODE_INVISIBLE
+        return self._visible[key]
+
+
+def _failure(exc: Exception) -> dict[str, Any]:
+    if isinstance(exc, PageError):
+        return {"error": exc.args[0], "detail": exc.args[1]}
+    if getattr(exc, "err_code", None) == c.FPDF_ERR_PASSWORD:
+        return {"error": "encrypted", "detail": "the PDF needs a password"}
+    if isinstance(exc, MemoryError):
+        return {"error": "limit", "detail": "the PDF needs more memory than the limit allows"}
+    return {"error": "corrupt", "detail": " ".join(str(exc).split())[:200] or type(exc).__name__}
+
+
+def main() -> None:
+    """Serve requests until the caller closes stdin."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    source, out = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever the library prints must not mix with the replies
+    reader = Reader()
+    while (message := _receive(source)) is not None:
+        header, data = message
+        _arm(header["timeout_s"])
+        try:
+            for reply, payload in getattr(reader, header["op"])(header, data):
+                _send(out, reply, payload)
+        except Exception as exc:  # whatever a hostile document provokes is the caller's to name
+            _send(out, _failure(exc))
+        _arm(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Bytes or a file to an opened document. The entrance of this package; must not know what is read from the pages."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from router.documents import sniff
+from router.documents.image import ImagePages
+from router.documents.limits import Limits
+from router.documents.pdf import PdfPages
+from router.errors import DocumentError, LimitExceededError
+from router.types import Document, Page, Rgb
+
+_DEFAULT = Limits()
+
+
+class _Pages(Protocol):
+    pages: tuple[Page, ...]
+
+    def image(self, number: int) -> Rgb: ...
+
+    def close(self) -> None: ...
+
+
+class OpenedDocument:
+    """A document with its pages' pictures at hand; a context manager and a `PageSource`, safe to use from threads.
+
+    The last few pictures are kept: as many as `max_cached_pages` and `max_cached_bytes` allow, and always the last one.
+    """
+
+    def __init__(self, document: Document, pages: _Pages, limits: Limits) -> None:
+        self.document = document
+        self._pages = pages
+        self._limits = limits
+        self._cache: OrderedDict[int, Rgb] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def image(self, number: int) -> Rgb:
+        """Return the picture of page `number` (from 1), not to be written to; raise `DocumentError` or `IndexError`."""
+        if not 1 <= number <= len(self.document.pages):
+            raise IndexError(f"page {number} of {len(self.document.pages)}")
+        with self._lock:
+            if self._closed:
+                raise ValueError("the document is closed")
+            if number not in self._cache:
+                picture = self._pages.image(number)
+                picture.flags.writeable = False
+                self._cache[number] = picture
+                self._shrink()
+            self._cache.move_to_end(number)
+            return self._cache[number]
+
+    def _shrink(self) -> None:
+        while len(self._cache) > 1 and (
+            len(self._cache) > self._limits.max_cached_pages
+            or sum(picture.nbytes for picture in self._cache.values()) > self._limits.max_cached_bytes
+        ):
+            self._cache.popitem(last=False)
+
+    def close(self) -> None:
+        """Free pictures and bytes; `document` stays readable."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._cache.clear()
+                self._pages.close()
+
+    def __enter__(self) -> OpenedDocument:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_document(data: bytes, uri: str, limits: Limits = _DEFAULT) -> OpenedDocument:
+    """Return the opened document; `uri` is only remembered. Raises `DocumentError` with a message that leaves out the name."""
+    _check_bytes(len(data), limits)
+    media_type = sniff.media_type(data)
+    pages: _Pages = PdfPages(data, limits) if media_type == sniff.PDF else ImagePages(data, media_type, limits)
+    document = Document(
+        id=hashlib.sha256(data).hexdigest(),
+        uri=uri,
+        media_type=media_type,
+        size_bytes=len(data),
+        pages=pages.pages,
+    )
+    return OpenedDocument(document, pages, limits)
+
+
+def read_file(path: Path, limits: Limits = _DEFAULT) -> OpenedDocument:
+    """Return the document in a regular file; raise `DocumentError` before reading a file that is too large."""
+    try:
+        # without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise DocumentError(f"a {_kind(status.st_mode)}, not a regular file; name the file itself")
+            _check_bytes(status.st_size, limits)
+            data = file.read(limits.max_bytes + 1)
+    except FileNotFoundError as exc:
+        raise DocumentError("no such file; check the name") from exc
+    except (OSError, ValueError) as exc:
+        if isinstance(exc, IsADirectoryError) or (isinstance(exc, PermissionError) and Path(path).is_dir()):
+            raise DocumentError("a directory, not a file; name the files in it") from exc
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise DocumentError(
+            f"the file cannot be read ({reason}); check that it exists and that you may read it"
+        ) from exc
+    return open_document(data, str(path), limits)
+
+
+def _check_bytes(size_bytes: int, limits: Limits) -> None:
+    if size_bytes > limits.max_bytes:
+        raise LimitExceededError(f"{size_bytes} bytes, the limit is {limits.max_bytes}; split it or raise max_bytes")
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "pipe" if stat.S_ISFIFO(mode) else "device or socket"
