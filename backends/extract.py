@@ -11,6 +11,7 @@ from backends.base import ExtractionRequest, Generation, GenerationRequest, Mode
 from backends.parse import Answer, ParsedAnswer, parse_answer
 from backends.prompts import PROMPT_VERSION, answer_tokens, build_prompt
 from router.errors import ExtractionError
+from router.grounding import Grounding, ground
 from router.normalise import normalise
 from router.schema import AUTO, FieldSpec, Schema, builtin, builtin_names
 from router.types import Cell, Extraction, FieldValue, Provenance
@@ -110,7 +111,10 @@ class ModelLane:
         confidence = signals.get("min_token_probability")
         if answer.raw is None:
             return FieldValue(name=spec.name, present=False, confidence=confidence, provenance=provenance)
-        page = images[0] if len(images) == 1 else None
+        place = _place(request, spec, answer.raw, images)
+        if place is not None:
+            provenance = self._provenance(request, signals | {"grounding": place.score})
+        page = place.page if place else images[0] if len(images) == 1 else None
         if spec.kind == "table":
             return FieldValue(
                 name=spec.name,
@@ -128,6 +132,7 @@ class ModelLane:
             ambiguous=normal.ambiguous,
             confidence=confidence,
             page=page,
+            polygon=place.polygon if place else None,
             provenance=provenance,
         )
 
@@ -142,6 +147,13 @@ def _token_signals(generation: Generation, answer: Answer) -> dict[str, float]:
     if not own:
         return {}
     return {"min_token_probability": math.exp(min(own)), "mean_token_probability": math.exp(sum(own) / len(own))}
+
+
+def _place(request: ExtractionRequest, spec: FieldSpec, raw: str, shown: list[int]) -> Grounding | None:
+    """Find a value among the words of the pages that have a text layer."""
+    pages = [page for page in request.document.pages if page.number in shown and page.words]
+    found = (ground(raw, page.words, page.number, spec.kind) for page in pages if spec.kind != "table")
+    return max((place for place in found if place), key=lambda place: place.score, default=None)
 
 
 def _rows(spec: FieldSpec, answer: Answer) -> tuple[dict[str, Cell], ...]:

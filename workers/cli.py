@@ -1,0 +1,81 @@
+"""The command line `docroute`. Knows how commands are called and what they exit with; the work is done elsewhere.
+
+Exit codes: 0 all documents read, 1 some failed, 2 wrong usage (option, schema, setting, backend, nothing to read),
+130 interrupted. An error is one line on stderr, never a traceback.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib.metadata import version
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from router.errors import DocrouteError
+from workers import cli_run, cli_score, cli_show
+
+app = typer.Typer(
+    name="docroute",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run", no_args_is_help=True)(cli_run.run)
+app.command("score", no_args_is_help=True)(cli_score.score)
+app.command("backends")(cli_show.backends)
+app.command("schema")(cli_show.schema)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"docroute {version('docroute')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _docroute(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Read documents into fields: a fast lane first, a thorough one for the fields that are not sure.
+
+    Every document is scored for difficulty, read by a lane, reviewed field by field, and merged. Each value comes with
+    the probability that it is right, its place on the page, and the reason for the way it took.
+
+    Start with:  [cyan]docroute run FILE_OR_FOLDER --report report.html[/cyan]
+    """
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except DocrouteError as exc:
+        _end(" ".join(str(exc).split()), 2)
+    except KeyboardInterrupt:
+        _end("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as exc:
+        _end(f"internal error, please report it: {type(exc).__name__}: {exc}", 1)
+
+
+def _end(message: str, code: int) -> None:
+    print(f"docroute: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)  # unwinds, so that outputs are closed and workers stopped
+
+
+if __name__ == "__main__":
+    main()

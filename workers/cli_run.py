@@ -1,0 +1,165 @@
+"""`docroute run`: documents in, results out. Knows the terminal and the outputs; reading is done by `local`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from router.errors import SettingsError
+from router.schema import load_schema
+from workers.console import Tally, output_console, progress_bar, result_table
+from workers.jsonl import JsonLines, dump_line
+from workers.local import DocumentWorker, Outcome, create_lanes, create_policy, run_documents
+from workers.paths import find_paths
+from workers.report import ReportWriter
+from workers.serialise import Json, failure_json, result_json
+from workers.settings import load_settings
+
+_TABLES_SHOWN = 20
+
+
+class TierOption(StrEnum):
+    """Values of `--tier`."""
+
+    auto = "auto"
+    fast = "fast"
+    deep = "deep"
+
+
+@dataclass
+class _Outputs:
+    """Where outcomes go."""
+
+    stderr: Console
+    stdout: Console | None
+    lines: JsonLines | None
+    report: ReportWriter | None
+    json: bool
+    tally: Tally = field(default_factory=Tally)
+
+    def take(self, outcome: Outcome) -> None:
+        self.tally.add(outcome)
+        line = outcome_json(outcome)
+        if self.lines:
+            self.lines.write(line)
+        if self.report:
+            self.report.add(outcome)
+        if self.json:
+            print(dump_line(line), flush=True)
+        elif self.stdout and outcome.result and self.tally.documents <= _TABLES_SHOWN:
+            self.stdout.print(result_table(outcome))
+            self.stdout.print()
+        elif self.stdout and self.tally.documents == _TABLES_SHOWN + 1:
+            self.stdout.print("[dim]… more documents, not shown here; --out and --report hold all of them[/dim]")
+        if outcome.error:
+            self.stderr.print(f"[red]failed[/red] {_escaped(outcome.file)}: {_escaped(outcome.error)}", soft_wrap=True)
+
+
+def run(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders (searched to the bottom), quoted globs, or - for a list on stdin.", metavar="PATH"
+        ),
+    ],
+    schema: Annotated[
+        str, typer.Option(help="Built-in name ([cyan]docroute schema[/cyan] lists them) or your .toml/.json file.")
+    ] = "auto",
+    tier: Annotated[
+        TierOption, typer.Option(help="Let each field decide (auto), or force one lane.")
+    ] = TierOption.auto,
+    out: Annotated[Path | None, typer.Option(help="Write results as JSON lines, one document a line.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page to look at.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout instead of tables.")] = False,
+    processes: Annotated[int | None, typer.Option(min=1, help="Worker processes; default one a CPU.")] = None,
+    progress: Annotated[
+        bool | None,
+        typer.Option("--progress/--no-progress", help="Progress bar on stderr; default on a terminal only."),
+    ] = None,
+) -> None:
+    """Read documents and print, write and report their fields.
+
+    [bold]Examples[/bold]
+
+      docroute run receipt.jpg                            one picture, a table on the terminal
+
+      docroute run invoices/ --out results.jsonl          a folder, one JSON line for each document
+
+      docroute run 'scans/**/*.pdf' --report look.html    a page with every value marked where it stands
+
+      find . -name '*.tif' | docroute run - --json        a list of names on stdin, JSON on stdout
+
+      docroute run notes/ --schema delivery_note.toml     your own fields, no code
+
+    Exit code: 0 all read, 1 some failed (each named on stderr), 2 wrong usage.
+    """
+    settings = load_settings()
+    if processes is not None:
+        settings = settings.model_copy(update={"processes": processes})
+    worker = DocumentWorker(load_schema(schema), settings, tier.value, pictured=report is not None)
+    create_lanes(settings), create_policy(settings)  # a wrong setting is told once, before any document
+    found = find_paths(paths, sys.stdin)
+    stderr = Console(stderr=True, highlight=False)
+    if found.skipped:
+        stderr.print(f"[dim]skipped {found.skipped} files that are no documents[/dim]")
+    if not found.paths:
+        raise SettingsError("nothing to read: no document in " + ", ".join(paths))
+    tally = _run_all(found.paths, worker, stderr, out, report, json, progress)
+    if tally.failed:
+        raise typer.Exit(1)
+
+
+def _run_all(
+    paths: tuple[Path, ...],
+    worker: DocumentWorker,
+    stderr: Console,
+    out: Path | None,
+    report: Path | None,
+    json: bool,
+    progress: bool | None,
+) -> Tally:
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        outputs = _Outputs(
+            stderr=stderr,
+            stdout=None if json else output_console(),
+            lines=stack.enter_context(JsonLines(out)) if out else None,
+            report=stack.enter_context(ReportWriter(report, worker.settings)) if report else None,
+            json=json,
+        )
+        bar = stack.enter_context(progress_bar(stderr, stderr.is_terminal if progress is None else progress))
+        task = bar.add_task("", total=len(paths))
+        for outcome in _stopping(run_documents(paths, worker), stack):
+            outputs.take(outcome)
+            bar.update(task, advance=1, description=Path(outcome.file).name)
+    written = [str(path) for path in (out, report) if path]
+    summary = outputs.tally.line(time.perf_counter() - started)
+    stderr.print(summary + (f"; wrote {', '.join(written)}" if written else ""), soft_wrap=True, markup=False)
+    return outputs.tally
+
+
+def _stopping(outcomes: Iterator[Outcome], stack: ExitStack) -> Iterator[Outcome]:
+    close = getattr(outcomes, "close", None)
+    if close is not None:
+        stack.callback(close)  # Ctrl-C must stop the processes before the outputs are closed
+    return outcomes
+
+
+def outcome_json(outcome: Outcome) -> Json:
+    """Return the JSON line of one outcome."""
+    if outcome.result is None or outcome.schema is None:
+        return failure_json(outcome.file, outcome.error or "unknown", outcome.error_kind)
+    return result_json(outcome.file, outcome.result, outcome.schema)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")

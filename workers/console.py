@@ -1,0 +1,210 @@
+"""What the terminal shows: tables, bars, the summary. Reads nothing and decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from backends.registry import BackendInfo
+from router.schema import FieldSpec, Schema
+from router.score import INTERCEPT
+from router.types import ComplexityScore, MergedField
+from workers.local import Outcome
+
+_VALUE_CHARS = 44
+_FIELDS_SHOWN = 40
+_PIPE_WIDTH = 120
+_STATUS_STYLE = {"done": "green", "done_with_gaps": "yellow", "needs_review": "yellow", "failed": "red"}
+
+
+def confidence_style(confidence: float | None) -> str:
+    """Return the colour of a confidence: sure, doubtful, unsure, unknown."""
+    if confidence is None:
+        return "dim"
+    return "green" if confidence >= 0.9 else "yellow" if confidence >= 0.6 else "red"
+
+
+@dataclass
+class Tally:
+    """Counts over a run."""
+
+    documents: int = 0
+    failed: int = 0
+    fields: int = 0
+    escalated: int = 0
+    deep_documents: int = 0
+    pages: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one document."""
+        self.documents += 1
+        self.pages += outcome.pages
+        status = outcome.result.status if outcome.result else "failed"
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        if outcome.result is None:
+            self.failed += 1
+            return
+        self.fields += len(outcome.result.fields)
+        self.escalated += len(outcome.result.escalated_fields)
+        self.deep_documents += outcome.result.route.tier == "deep"
+
+    @property
+    def escalated_share(self) -> float:
+        """Share of all fields that review sent to the deep lane."""
+        return self.escalated / self.fields if self.fields else 0.0
+
+    def line(self, elapsed_s: float) -> str:
+        """Return the summary in one line."""
+        parts = [_count(self.documents, "document")]
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if review := self.statuses.get("needs_review", 0):
+            parts.append(f"{review} to review")
+        parts.append(_count(self.fields, "field"))
+        parts.append(f"{self.escalated} escalated ({self.escalated_share:.1%})")
+        if self.deep_documents:
+            parts.append(f"{_count(self.deep_documents, 'document')} straight to the deep lane")
+        rate = self.documents / elapsed_s * 3600 if elapsed_s else 0.0
+        return ", ".join(parts) + f" in {elapsed_s:.1f} s ({rate:,.0f} documents an hour)"
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "", style="dim")
+
+
+def output_console() -> Console:
+    """Return the console for results; into a file or pipe it is wide enough for a table."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _PIPE_WIDTH)
+    return console
+
+
+def progress_bar(console: Console, shown: bool) -> Progress:
+    """Return a bar with count, rate and time left, gone when done."""
+    return Progress(
+        TextColumn("[dim]reading"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("[dim]{task.description}"),
+        console=console,
+        transient=True,
+        disable=not shown,
+    )
+
+
+def result_table(outcome: Outcome) -> Group:
+    """Return a document's fields: value, confidence by colour, which lane and rule gave it."""
+    assert outcome.result is not None
+    result = outcome.result
+    title = Text.assemble(
+        (outcome.file, "bold"),
+        ("  " + result.schema_name, "cyan"),
+        ("  " + result.status.replace("_", " "), _STATUS_STYLE[result.status]),
+        (f"  score {result.route.score:.2f} → {result.route.tier}  {outcome.elapsed_s:.1f} s", "dim"),
+    )
+    table = _table()
+    table.add_column("field", no_wrap=True)
+    table.add_column("value", overflow="ellipsis", no_wrap=True)
+    table.add_column("confidence", justify="right", no_wrap=True)
+    table.add_column("from", no_wrap=True, overflow="ellipsis")
+    present = [(n, f) for n, f in result.fields.items() if f.chosen.present]
+    for name, merged in present[:_FIELDS_SHOWN]:
+        table.add_row(*_field_row(name, merged, name in result.escalated_fields))
+    absent = [n for n, f in result.fields.items() if not f.chosen.present]
+    note = Text(f"not found: {', '.join(absent)}", style="dim") if absent else Text()
+    return Group(title, table, note)
+
+
+def _field_row(name: str, merged: MergedField, escalated: bool) -> tuple[Text, Text, Text, Text]:
+    chosen = merged.chosen
+    style = confidence_style(chosen.confidence)
+    text = _count(len(chosen.rows), "row") if chosen.rows is not None else (chosen.value or chosen.raw or "")
+    if len(text) > _VALUE_CHARS:
+        text = text[: _VALUE_CHARS - 1] + "…"
+    confidence = "unknown" if chosen.confidence is None else f"{chosen.confidence:.2f}"
+    lane = chosen.provenance.tier if chosen.provenance else ""
+    origin = Text(lane, style="dim")
+    if escalated:
+        origin = Text(f"{lane}, escalated ({merged.rule})", style="cyan")
+    failed = [check.name for check in chosen.checks if check.outcome == "fail"]
+    if failed:
+        origin.append(f"  fails {', '.join(failed)}", style="red")
+    return Text(name), Text(text, style=style), Text(confidence, style=style), origin
+
+
+def score_table(file: str, score: ComplexityScore, reason: str, tier: str) -> Group:
+    """Return a document's features, each with its signed share of the score as a bar."""
+    title = Text.assemble((file, "bold"), (f"  score {score.value:.2f} → {tier}", "cyan"), ("\n" + reason, "dim"))
+    table = _table()
+    table.add_column("feature")
+    table.add_column("signal", justify="right")
+    table.add_column("contribution", justify="right")
+    table.add_column("easier ◂ ▸ harder", no_wrap=True)
+    shares = sorted(score.contributions.items(), key=lambda item: -abs(item[1]))
+    largest = max((abs(share) for name, share in shares if name != INTERCEPT), default=1.0) or 1.0
+    for name, share in shares:
+        signal = score.features.get(name)
+        style = "red" if share > 0 else "green"
+        value = "" if signal is None else f"{signal:.3f}"
+        table.add_row(
+            name,
+            value,
+            Text(f"{share:+.2f}", style=style),
+            Text("" if name == INTERCEPT else _signed_bar(share / largest), style=style),
+        )
+    note = f"hardest page {score.hardest_page}, weights {score.weights_version}, {score.elapsed_ms:.0f} ms"
+    return Group(title, table, Text(note, style="dim"))
+
+
+def _signed_bar(share: float, half: int = 12) -> str:
+    length = round(abs(share) * half)
+    return " " * half + "│" + "█" * length if share > 0 else " " * (half - length) + "█" * length + "│"
+
+
+def backends_table(backends: Iterable[BackendInfo], used: dict[str, str]) -> Table:
+    """Return the registered backends; `used` maps a backend to the lane it serves."""
+    table = _table()
+    for name in ("backend", "lane", "state", ""):
+        table.add_column(name)
+    for info in backends:
+        state = Text("ready", style="green") if info.installed else Text("not installed", style="yellow")
+        detail = info.detail if info.installed else f"{info.detail}; {info.hint}" if info.hint else info.detail
+        table.add_row(info.name, used.get(info.name, ""), state, Text(detail, style="dim"))
+    return table
+
+
+def schema_table(schema: Schema) -> Group:
+    """Return a schema's fields, table columns indented below their table."""
+    title = Text.assemble((schema.name, "bold"), (f"  version {schema.version}  {schema.description}", "dim"))
+    table = _table()
+    for name in ("field", "kind", "required", "what it is"):
+        table.add_column(name)
+    for spec in schema.fields:
+        _add_spec(table, spec, "")
+        for column in spec.columns:
+            _add_spec(table, column, "  · ")
+    return Group(title, table)
+
+
+def _add_spec(table: Table, spec: FieldSpec, indent: str) -> None:
+    kind = f"{spec.kind}: {', '.join(spec.values)}" if spec.values else spec.kind
+    table.add_row(indent + spec.name, Text(kind, style="cyan"), "yes" if spec.required else "", spec.description)
+
+
+def _table() -> Table:
+    return Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,124 @@
+"""Many documents over the processes of one machine. Knows files and the pipeline, no queue and no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from backends import registry
+from router.documents import read_file
+from router.errors import DocrouteError, SettingsError
+from router.policy import Policy, load_policy
+from router.schema import Schema
+from router.types import Document, PageSource, Result
+from workers.pictures import PagePicture, page_pictures
+from workers.pipeline import Lanes, TierChoice, process_document, result_schema
+from workers.pool import Crash, ProcessPool
+from workers.settings import Settings
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file: a result with the schema it follows, or an error in one line. Never both."""
+
+    file: str
+    elapsed_s: float = 0.0
+    result: Result | None = None
+    schema: Schema | None = None
+    error: str | None = None
+    error_kind: str = ""
+    pages: int = 0
+    pictures: tuple[PagePicture, ...] = ()
+
+
+@dataclass(frozen=True)
+class DocumentWorker:
+    """What each process needs; calling it makes the lanes and returns the function that reads one file."""
+
+    schema: Schema
+    settings: Settings
+    tier: TierChoice = "auto"
+    pictured: bool = False
+
+    def __call__(self) -> Callable[[Path], Outcome]:
+        """Return the reading function; lanes are made with the first document, which a failure can then name."""
+        cv2.setNumThreads(1)  # the processes are the parallelism
+        made: list[tuple[Lanes, Policy]] = []
+
+        def read(path: Path) -> Outcome:
+            started = time.perf_counter()
+            try:
+                if not made:
+                    made.append((create_lanes(self.settings), create_policy(self.settings)))
+                return self._read(path, *made[0], started)
+            except DocrouteError as exc:
+                return _failed(path, exc, str(exc), started)
+            except MemoryError as exc:
+                return _failed(path, exc, "it needs more memory than there is", started)
+            except Exception as exc:
+                return _failed(path, exc, f"internal error, please report it: {type(exc).__name__}: {exc}", started)
+
+        return read
+
+    def _read(self, path: Path, lanes: Lanes, policy: Policy, started: float) -> Outcome:
+        limits = self.settings.limits
+        with read_file(path, limits) as opened:
+            result = process_document(opened.document, opened, self.schema, lanes, policy, self.tier)
+            pictures = self._pictures(opened.document, opened)
+            return Outcome(
+                file=str(path),
+                elapsed_s=time.perf_counter() - started,
+                result=result,
+                schema=result_schema(self.schema, result),
+                pages=len(opened.document.pages),
+                pictures=pictures,
+            )
+
+    def _pictures(self, document: Document, pages: PageSource) -> tuple[PagePicture, ...]:
+        report = self.settings.report
+        return page_pictures(document, pages, report.pages, report.width_px) if self.pictured else ()
+
+
+def create_lanes(settings: Settings) -> Lanes:
+    """Return the configured lanes; raise `BackendError` when one cannot be made, `SettingsError` for unused options."""
+    lanes = settings.lanes
+    for name in lanes.options:
+        if name not in {lanes.fast, lanes.deep}:
+            raise SettingsError(f"lanes.options.{name}: no lane uses the backend {name!r}")
+    return Lanes(*(registry.create(name, lanes.options.get(name)) for name in (lanes.fast, lanes.deep)))
+
+
+def create_policy(settings: Settings) -> Policy:
+    """Return the policy that ships with the weights, with the settings' budget."""
+    own = settings.policy.file
+    policy = load_policy(Path(own) if own else None)
+    budget = settings.policy.budget
+    return policy if budget is None else policy.model_copy(update={"budget": budget})
+
+
+def run_documents(paths: Iterable[Path], worker: DocumentWorker, ordered: bool = True) -> Iterator[Outcome]:
+    """Yield the outcome of every file, in order or as they are done; the failure of one never stops the others."""
+    settings = worker.settings
+    names: dict[int, str] = {}
+
+    def remembered() -> Iterator[Path]:
+        for index, path in enumerate(paths):
+            names[index] = str(path)
+            yield path
+
+    pool: ProcessPool[Path, Outcome] = ProcessPool(worker, settings.process_count(), settings.document_timeout_s)
+    for index, answer in pool.run(remembered(), ordered):
+        file = names.pop(index)
+        if isinstance(answer, Crash):
+            yield Outcome(file=file, error=answer.cause, error_kind="WorkerCrash")
+        else:
+            yield answer
+
+
+def _failed(path: Path, exc: BaseException, message: str, started: float) -> Outcome:
+    line = " ".join(message.split())
+    return Outcome(str(path), time.perf_counter() - started, error=line, error_kind=type(exc).__name__)

@@ -1,0 +1,222 @@
+"""The way of one document, as plain steps. Knows no queue, file system or environment: the command line runs the steps
+in-process, and tasks of a queue can run the same ones.
+
+    intake -> fast_step -> review_step -> deep_step (named fields only) -> finish
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from router.merge import merge_extractions, status_of
+
+from backends.base import ExtractionRequest, Lane
+from router.errors import BackendError, ExtractionError, RetryableError
+from router.policy import Policy, Review, review, route
+from router.schema import AUTO, Schema, builtin
+from router.score import score_document
+from router.types import ComplexityScore, Document, Extraction, PageSource, Result, Route, Tier
+
+TierChoice = Literal["auto", "fast", "deep"]
+MAX_ATTEMPTS = 3
+RETRY_WAIT_S = 0.2
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """The two lanes of a pipeline."""
+
+    fast: Lane
+    deep: Lane
+
+    def of(self, tier: Tier) -> Lane:
+        """Return the lane of a tier."""
+        return self.fast if tier == "fast" else self.deep
+
+
+@dataclass
+class StepTimes:
+    """Milliseconds spent in each step of one document."""
+
+    elapsed_ms: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, step: str) -> Iterator[None]:
+        """Add the time of the body to a step."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = (time.perf_counter() - started) * 1000
+            self.elapsed_ms[step] = round(self.elapsed_ms.get(step, 0.0) + spent, 3)
+
+
+def process_document(
+    document: Document, pages: PageSource, schema: Schema, lanes: Lanes, policy: Policy, tier: TierChoice = "auto"
+) -> Result:
+    """Return the result of one document: every field of its schema, the route and the reasons.
+
+    `tier` "fast" or "deep" forces a single lane. With "auto" a lane that fails for good is stood in for by the other
+    one and the status is then `done_with_gaps`. Raises `BackendError` when no lane could read the document.
+    """
+    times = StepTimes()
+    with times.measure("score"):
+        score, chosen = intake(document, pages, lanes, policy, tier)
+    work = _Work(document, pages, schema, lanes, policy, times)
+    if chosen.tier == "deep":
+        return _deep_first(work, score, chosen, forced=tier == "deep")
+    return _fast_first(work, score, chosen, may_escalate=tier == "auto")
+
+
+def intake(
+    document: Document, pages: PageSource, lanes: Lanes, policy: Policy, tier: TierChoice = "auto"
+) -> tuple[ComplexityScore, Route]:
+    """Return how hard the document is and the lane that reads it first."""
+    score = score_document(document, pages)
+    if tier != "auto":
+        reason = f"the {tier} lane was asked for"
+        return score, Route(tier=tier, score=score.value, threshold=policy.threshold, reason=reason)
+    return score, route(score, policy, lanes.fast.relative_cost, lanes.deep.relative_cost)
+
+
+def fast_step(document: Document, pages: PageSource, schema: Schema, lane: Lane) -> Extraction:
+    """Return the fast lane's reading of every field."""
+    return _extract(lane, ExtractionRequest(document, pages, schema, "fast"))
+
+
+def review_step(extraction: Extraction, schema: Schema, policy: Policy) -> Review:
+    """Return the fields that are not sure enough, each with its reason."""
+    return review(extraction, schema, policy)
+
+
+def deep_step(
+    document: Document, pages: PageSource, schema: Schema, lane: Lane, fields: tuple[str, ...] = ()
+) -> Extraction:
+    """Return the deep lane's reading of the named fields (all of them when none is named)."""
+    return _extract(lane, ExtractionRequest(document, pages, schema, "deep", fields))
+
+
+def used_schema(schema: Schema, extraction: Extraction) -> Schema:
+    """Return the schema that a lane chose for `auto`, otherwise the one it was given."""
+    return builtin(extraction.schema_name) if schema.name == AUTO else schema
+
+
+def result_schema(schema: Schema, result: Result) -> Schema:
+    """Return the schema that a result follows."""
+    return builtin(result.schema_name) if schema.name == AUTO else schema
+
+
+@dataclass(frozen=True)
+class _Work:
+    document: Document
+    pages: PageSource
+    schema: Schema
+    lanes: Lanes
+    policy: Policy
+    times: StepTimes
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the lanes said about one document; `gap` tells why a lane that was needed is missing."""
+
+    fast: Extraction | None = None
+    deep: Extraction | None = None
+    review: Review | None = None
+    gap: str = ""
+
+
+def finish(
+    document: Document, schema: Schema, score: ComplexityScore, chosen: Route, readings: Readings, times: StepTimes
+) -> Result:
+    """Return the merged result of the readings; one of them must be there."""
+    with times.measure("merge"):
+        merged = merge_extractions(readings.fast, readings.deep, schema)
+        status, unresolved = status_of(merged, schema)
+    if readings.gap and status == "done":
+        status = "done_with_gaps"
+    escalated = readings.review.fields if readings.review else ()
+    return Result(
+        document_id=document.id,
+        uri=document.uri,
+        schema_name=schema.name,
+        fields=merged,
+        score=score,
+        route=chosen.model_copy(update={"reason": f"{chosen.reason}; {readings.gap}"}) if readings.gap else chosen,
+        escalated_fields=tuple(escalated),
+        escalation_reasons=dict(readings.review.reasons) if readings.review else {},
+        unresolved=unresolved,
+        status=status,
+        elapsed_ms=times.elapsed_ms,
+    )
+
+
+def _fast_first(work: _Work, score: ComplexityScore, chosen: Route, may_escalate: bool) -> Result:
+    document, pages, lanes, times = work.document, work.pages, work.lanes, work.times
+    try:
+        with times.measure("fast"):
+            fast = fast_step(document, pages, work.schema, lanes.fast)
+    except BackendError as exc:
+        if not may_escalate:
+            raise
+        return _stand_in(work, score, chosen, "deep", exc)
+    schema = used_schema(work.schema, fast)
+    if not may_escalate:
+        return finish(document, schema, score, chosen, Readings(fast=fast), times)
+    with times.measure("review"):
+        risky = review_step(fast, schema, work.policy)
+    if not risky.fields:
+        return finish(document, schema, score, chosen, Readings(fast=fast, review=risky), times)
+    try:
+        with times.measure("deep"):
+            deep = deep_step(document, pages, schema, lanes.deep, tuple(risky.fields))
+    except BackendError as exc:
+        gap = Readings(fast=fast, review=risky, gap=f"the deep lane failed ({exc})")
+        return finish(document, schema, score, chosen, gap, times)
+    return finish(document, schema, score, chosen, Readings(fast=fast, deep=deep, review=risky), times)
+
+
+def _deep_first(work: _Work, score: ComplexityScore, chosen: Route, forced: bool) -> Result:
+    try:
+        with work.times.measure("deep"):
+            deep = deep_step(work.document, work.pages, work.schema, work.lanes.deep)
+    except BackendError as exc:
+        if forced:
+            raise
+        return _stand_in(work, score, chosen, "fast", exc)
+    schema = used_schema(work.schema, deep)
+    return finish(work.document, schema, score, chosen, Readings(deep=deep), work.times)
+
+
+def _stand_in(work: _Work, score: ComplexityScore, chosen: Route, tier: Tier, cause: BackendError) -> Result:
+    """Read everything with the other lane after the chosen one failed for good."""
+    step: Callable[..., Extraction] = fast_step if tier == "fast" else deep_step
+    with work.times.measure(tier):
+        extraction = step(work.document, work.pages, work.schema, work.lanes.of(tier))
+    other = "deep" if tier == "fast" else "fast"
+    readings = Readings(
+        fast=extraction if tier == "fast" else None,
+        deep=extraction if tier == "deep" else None,
+        gap=f"the {other} lane failed ({cause}), the {tier} lane read it all",
+    )
+    return finish(work.document, used_schema(work.schema, extraction), score, chosen, readings, work.times)
+
+
+def _extract(lane: Lane, request: ExtractionRequest) -> Extraction:
+    """Ask a lane, again after a failure that may pass; anything but a `BackendError` is a bug of the lane."""
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        try:
+            return lane.extract(request)
+        except RetryableError:
+            if attempt == MAX_ATTEMPTS:
+                raise
+            time.sleep(RETRY_WAIT_S * attempt)
+        except BackendError:
+            raise
+        except Exception as exc:
+            raise ExtractionError(f"the {lane.name} lane failed: {type(exc).__name__}: {exc}") from exc
+    raise AssertionError("unreachable")
