@@ -108,7 +108,7 @@ class ModelLane:
             return FieldValue(name=spec.name, present=False, provenance=self._provenance(request, {"unanswered": 1.0}))
         signals = _token_signals(generation, answer)
         provenance = self._provenance(request, signals)
-        confidence = signals.get("min_token_probability")
+        confidence = math.exp(signals["min_logprob"]) if signals else None
         if answer.raw is None:
             return FieldValue(name=spec.name, present=False, confidence=confidence, provenance=provenance)
         place = _place(request, spec, answer.raw, images)
@@ -138,7 +138,7 @@ class ModelLane:
 
 
 def _token_signals(generation: Generation, answer: Answer) -> dict[str, float]:
-    """Probabilities of the value's own tokens: keys and punctuation are easy and would hide a doubtful value."""
+    """Log-probabilities of the value's own tokens: keys and punctuation are easy and would hide a doubtful value."""
     own, position = [], 0
     for token, logprob in zip(generation.tokens, generation.token_logprobs, strict=False):
         if position < answer.end and position + len(token) > answer.start:
@@ -146,7 +146,7 @@ def _token_signals(generation: Generation, answer: Answer) -> dict[str, float]:
         position += len(token)
     if not own:
         return {}
-    return {"min_token_probability": math.exp(min(own)), "mean_token_probability": math.exp(sum(own) / len(own))}
+    return {"min_logprob": min(own), "mean_logprob": sum(own) / len(own)}
 
 
 def _place(request: ExtractionRequest, spec: FieldSpec, raw: str, shown: list[int]) -> Grounding | None:

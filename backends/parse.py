@@ -51,9 +51,9 @@ def _parse_lines(text: str, wanted: tuple[str, ...], truncated: bool) -> ParsedA
     dropped = 0
     # A colon inside a continued value ("Tel: 12") looks like a key; only names in snake case end a value.
     keys = [(m, name) for m, name in keys if name in wanted or _looks_like_a_field(m[1])]
-    for (match, name), (after, _) in zip(keys, [*keys[1:], (None, "")], strict=True):
-        end = after.start() if after else len(text)
-        cut = truncated and after is None and not text.endswith("\n")
+    ends = [match.start() for match, _ in keys[1:]] + [len(text)]
+    for (match, name), end in zip(keys, ends, strict=False):
+        cut = truncated and end == len(text) and not text.endswith("\n")
         if name not in wanted:
             dropped += 1
         elif name not in fields and not cut:

@@ -14,7 +14,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from router.errors import SettingsError
 from router.schema import load_schema
 from workers.console import Tally, output_console, progress_bar, result_table
 from workers.jsonl import JsonLines, dump_line
@@ -111,10 +110,7 @@ def run(
     stderr = Console(stderr=True, highlight=False)
     if found.skipped:
         stderr.print(f"[dim]skipped {found.skipped} files that are no documents[/dim]")
-    if not found.paths:
-        raise SettingsError("nothing to read: no document in " + ", ".join(paths))
-    tally = _run_all(found.paths, worker, stderr, out, report, json, progress)
-    if tally.failed:
+    if _run_all(found.paths, worker, stderr, out, report, json, progress).failed:
         raise typer.Exit(1)
 
 

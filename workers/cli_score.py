@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from router.documents import read_file
-from router.errors import DocrouteError, SettingsError
+from router.errors import DocrouteError
 from router.types import ComplexityScore, Route
 from workers.console import output_console, score_table
 from workers.jsonl import dump_line
@@ -37,8 +37,6 @@ def score(
     settings = load_settings()
     lanes, policy = create_lanes(settings), create_policy(settings)
     found = find_paths(paths, sys.stdin)
-    if not found.paths:
-        raise SettingsError("nothing to read: no document in " + ", ".join(paths))
     stdout, stderr = output_console(), Console(stderr=True, highlight=False)
     failed = 0
     for path in found.paths:

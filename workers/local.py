@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class DocumentWorker:
     def _read(self, path: Path, lanes: Lanes, policy: Policy, started: float) -> Outcome:
         limits = self.settings.limits
         with read_file(path, limits) as opened:
-            result = process_document(opened.document, opened, self.schema, lanes, policy, self.tier)
+            result = process_document(opened.document, opened, self.schema, lanes, policy, self.tier, dt.date.today())
             pictures = self._pictures(opened.document, opened)
             return Outcome(
                 file=str(path),

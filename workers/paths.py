@@ -9,7 +9,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from router.documents.sniff import media_type
-from router.errors import DocumentError
+from router.errors import DocumentError, SettingsError
 
 DOCUMENT_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".webp", ".heic", ".heif", ".pdf"})
 SNIFF_BYTES = 4096
@@ -29,15 +29,19 @@ def find_paths(arguments: Iterable[str], stdin: Iterable[str]) -> FoundPaths:
     stdin.
 
     A file named outright is always read, so that a wrong one is reported. In a folder, a file counts when its first
-    bytes are a document's or its name says so: a broken picture is reported, a README is skipped.
+    bytes are a document's or its name says so: a broken picture is reported, a README is skipped. Raises
+    `SettingsError` when nothing is left to read.
     """
     found: dict[Path, None] = {}
     skipped = 0
+    arguments = list(arguments)
     for path, named in _arguments(arguments, stdin):
         if named or path in found or path.suffix.lower() in DOCUMENT_SUFFIXES or _is_document(_head(path)):
             found[path] = None
         else:
             skipped += 1
+    if not found:
+        raise SettingsError("nothing to read: no document in " + ", ".join(arguments))
     return FoundPaths(tuple(found), skipped)
 
 

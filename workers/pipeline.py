@@ -6,20 +6,20 @@ in-process, and tasks of a queue can run the same ones.
 
 from __future__ import annotations
 
+import datetime as dt
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from router.merge import merge_extractions, status_of
-
 from backends.base import ExtractionRequest, Lane
 from router.errors import BackendError, ExtractionError, RetryableError
+from router.merge import merge_extractions, status_of
 from router.policy import Policy, Review, review, route
 from router.schema import AUTO, Schema, builtin
 from router.score import score_document
-from router.types import ComplexityScore, Document, Extraction, PageSource, Result, Route, Tier
+from router.types import ComplexityScore, Document, Extraction, Page, PageSource, Result, Route, Tier
 
 TierChoice = Literal["auto", "fast", "deep"]
 MAX_ATTEMPTS = 3
@@ -56,17 +56,24 @@ class StepTimes:
 
 
 def process_document(
-    document: Document, pages: PageSource, schema: Schema, lanes: Lanes, policy: Policy, tier: TierChoice = "auto"
+    document: Document,
+    pages: PageSource,
+    schema: Schema,
+    lanes: Lanes,
+    policy: Policy,
+    tier: TierChoice = "auto",
+    today: dt.date | None = None,
 ) -> Result:
     """Return the result of one document: every field of its schema, the route and the reasons.
 
     `tier` "fast" or "deep" forces a single lane. With "auto" a lane that fails for good is stood in for by the other
-    one and the status is then `done_with_gaps`. Raises `BackendError` when no lane could read the document.
+    one and the status is then `done_with_gaps`. With `today`, dates far in the future are doubted. Raises
+    `BackendError` when no lane could read the document.
     """
     times = StepTimes()
     with times.measure("score"):
         score, chosen = intake(document, pages, lanes, policy, tier)
-    work = _Work(document, pages, schema, lanes, policy, times)
+    work = _Work(document, pages, schema, lanes, policy, times, today)
     if chosen.tier == "deep":
         return _deep_first(work, score, chosen, forced=tier == "deep")
     return _fast_first(work, score, chosen, may_escalate=tier == "auto")
@@ -88,9 +95,16 @@ def fast_step(document: Document, pages: PageSource, schema: Schema, lane: Lane)
     return _extract(lane, ExtractionRequest(document, pages, schema, "fast"))
 
 
-def review_step(extraction: Extraction, schema: Schema, policy: Policy) -> Review:
-    """Return the fields that are not sure enough, each with its reason."""
-    return review(extraction, schema, policy)
+def review_step(
+    extraction: Extraction, schema: Schema, policy: Policy, pages: Sequence[Page] = (), today: dt.date | None = None
+) -> Review:
+    """Return the fields that are not sure enough, each with its reason.
+
+    What is reviewed is the result as it would stand without the deep lane: with checks, grounding and fused confidence.
+    """
+    alone = merge_extractions(extraction, None, schema, pages=pages, today=today)
+    fields = {name: merged.chosen for name, merged in alone.items()}
+    return review(extraction.model_copy(update={"fields": fields}), schema, policy)
 
 
 def deep_step(
@@ -118,6 +132,7 @@ class _Work:
     lanes: Lanes
     policy: Policy
     times: StepTimes
+    today: dt.date | None
 
 
 @dataclass(frozen=True)
@@ -131,11 +146,17 @@ class Readings:
 
 
 def finish(
-    document: Document, schema: Schema, score: ComplexityScore, chosen: Route, readings: Readings, times: StepTimes
+    document: Document,
+    schema: Schema,
+    score: ComplexityScore,
+    chosen: Route,
+    readings: Readings,
+    times: StepTimes,
+    today: dt.date | None = None,
 ) -> Result:
     """Return the merged result of the readings; one of them must be there."""
     with times.measure("merge"):
-        merged = merge_extractions(readings.fast, readings.deep, schema)
+        merged = merge_extractions(readings.fast, readings.deep, schema, pages=document.pages, today=today)
         status, unresolved = status_of(merged, schema)
     if readings.gap and status == "done":
         status = "done_with_gaps"
@@ -156,7 +177,7 @@ def finish(
 
 
 def _fast_first(work: _Work, score: ComplexityScore, chosen: Route, may_escalate: bool) -> Result:
-    document, pages, lanes, times = work.document, work.pages, work.lanes, work.times
+    document, pages, lanes, times, today = work.document, work.pages, work.lanes, work.times, work.today
     try:
         with times.measure("fast"):
             fast = fast_step(document, pages, work.schema, lanes.fast)
@@ -166,18 +187,18 @@ def _fast_first(work: _Work, score: ComplexityScore, chosen: Route, may_escalate
         return _stand_in(work, score, chosen, "deep", exc)
     schema = used_schema(work.schema, fast)
     if not may_escalate:
-        return finish(document, schema, score, chosen, Readings(fast=fast), times)
+        return finish(document, schema, score, chosen, Readings(fast=fast), times, today)
     with times.measure("review"):
-        risky = review_step(fast, schema, work.policy)
+        risky = review_step(fast, schema, work.policy, document.pages, work.today)
     if not risky.fields:
-        return finish(document, schema, score, chosen, Readings(fast=fast, review=risky), times)
+        return finish(document, schema, score, chosen, Readings(fast=fast, review=risky), times, today)
     try:
         with times.measure("deep"):
             deep = deep_step(document, pages, schema, lanes.deep, tuple(risky.fields))
     except BackendError as exc:
         gap = Readings(fast=fast, review=risky, gap=f"the deep lane failed ({exc})")
-        return finish(document, schema, score, chosen, gap, times)
-    return finish(document, schema, score, chosen, Readings(fast=fast, deep=deep, review=risky), times)
+        return finish(document, schema, score, chosen, gap, times, today)
+    return finish(document, schema, score, chosen, Readings(fast=fast, deep=deep, review=risky), times, today)
 
 
 def _deep_first(work: _Work, score: ComplexityScore, chosen: Route, forced: bool) -> Result:
@@ -189,7 +210,7 @@ def _deep_first(work: _Work, score: ComplexityScore, chosen: Route, forced: bool
             raise
         return _stand_in(work, score, chosen, "fast", exc)
     schema = used_schema(work.schema, deep)
-    return finish(work.document, schema, score, chosen, Readings(deep=deep), work.times)
+    return finish(work.document, schema, score, chosen, Readings(deep=deep), work.times, work.today)
 
 
 def _stand_in(work: _Work, score: ComplexityScore, chosen: Route, tier: Tier, cause: BackendError) -> Result:
@@ -203,7 +224,7 @@ def _stand_in(work: _Work, score: ComplexityScore, chosen: Route, tier: Tier, ca
         deep=extraction if tier == "deep" else None,
         gap=f"the {other} lane failed ({cause}), the {tier} lane read it all",
     )
-    return finish(work.document, used_schema(work.schema, extraction), score, chosen, readings, work.times)
+    return finish(work.document, used_schema(work.schema, extraction), score, chosen, readings, work.times, work.today)
 
 
 def _extract(lane: Lane, request: ExtractionRequest) -> Extraction:
