@@ -1,0 +1,98 @@
+"""How well a page was photographed or scanned: blur, contrast, illumination, skew, noise.
+
+Every function takes a `PageView` and returns one number in the unit its docstring names, or None where the page has
+nothing to measure it on. Must not know weights, scores or what is easy for which model.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from router.page_view import PageView, Patch, shrink
+
+_IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+_STRIP_PX = 12
+_MAX_SKEW_DEG = 15.0
+
+
+def edge_width_px(view: PageView) -> float | None:
+    """Return the width of the letters' edges in page pixels: mean slope over mean curvature on and beside them.
+
+    It grows in proportion to a Gaussian blur, from about 0.8 for the sharpest print, whatever the contrast.
+    """
+    widths = [w for w in map(_edge_width, view.patches) if w is not None]
+    return float(np.median(widths)) if widths else None
+
+
+def contrast(view: PageView) -> float | None:
+    """Return the grey distance between letters and their paper, as a share of the full range."""
+    if not view.patches:
+        return None
+    return float(np.median([max(0.0, p.paper_level - p.ink_level) / 255.0 for p in view.patches]))
+
+
+def illumination_unevenness(view: PageView) -> float:
+    """Return by how much the paper's darkest tenth is darker than its lightest, as a share of the latter."""
+    paper = cv2.resize(view.paper, view.picture.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    paper = cv2.blur(paper, (9, 9))
+    levels = paper[cv2.dilate(view.picture, np.ones((9, 9), np.uint8)) == 0]
+    if levels.size < 0.2 * paper.size:
+        return 0.0
+    dark, light = np.percentile(levels, (10, 90))
+    return float((light - dark) / max(light, 1.0))
+
+
+def skew_deg(view: PageView) -> float | None:
+    """Return the angle of the text lines in degrees, -15 to 15, positive where they fall to the right.
+
+    It is the shear under which the profile of the lines is sharpest.
+    """
+    if cv2.countNonZero(view.text) < 200:
+        return None
+    strips = shrink(view.text * np.uint8(255), _STRIP_PX, 2)
+    ys, xs = np.nonzero(strips)
+    weights = strips[ys, xs].astype(np.float64)
+    across = (xs - strips.shape[1] / 2).astype(np.float32) * np.float32(_STRIP_PX / 2)
+    rows = ys.astype(np.float32)
+    coarse = _best_angle(rows, across, weights, np.arange(-_MAX_SKEW_DEG, _MAX_SKEW_DEG + 0.1, 1.0))
+    return _best_angle(rows, across, weights, coarse + np.arange(-0.8, 0.81, 0.2))
+
+
+def noise_sigma(view: PageView) -> float | None:
+    """Return the standard deviation of the grain between letters, in grey levels (Immerkaer, CVIU 64(2), 1996)."""
+    sigmas = [s for s in map(_grain, view.patches) if s is not None]
+    return float(np.median(sigmas)) if sigmas else None
+
+
+def _edge_width(patch: Patch) -> float | None:
+    if not patch.ink.any():
+        return None
+    near = cv2.dilate(patch.ink, np.ones((5, 5), np.uint8)).astype(bool)
+    smooth = cv2.GaussianBlur(patch.grey, (3, 3), 0)  # grain must not pass for sharpness
+    across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
+    down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
+    curvature = float(np.abs(cv2.Laplacian(smooth, cv2.CV_32F, ksize=1)[near]).mean())
+    return float(cv2.magnitude(across, down)[near].mean()) / curvature if curvature > 0.5 else None
+
+
+def _grain(patch: Patch) -> float | None:
+    flat = cv2.dilate(patch.ink, np.ones((7, 7), np.uint8))[1:-1, 1:-1] == 0
+    if flat.sum() < 500:
+        return None
+    response = cv2.filter2D(patch.grey, cv2.CV_32F, _IMMERKAER)[1:-1, 1:-1]
+    return float(np.sqrt(np.pi / 2) / 6 * np.abs(response[flat]).mean())
+
+
+def _best_angle(
+    ys: NDArray[np.float32], xs: NDArray[np.float32], weights: NDArray[np.float64], angles_deg: NDArray[np.float64]
+) -> float:
+    slopes = np.tan(np.radians(angles_deg)).astype(np.float32)
+    sharpness = [_profile_sharpness(ys - xs * slope, weights) for slope in slopes]
+    return float(angles_deg[int(np.argmax(sharpness))])
+
+
+def _profile_sharpness(positions: NDArray[np.float32], weights: NDArray[np.float64]) -> float:
+    profile = np.bincount((positions - positions.min()).astype(np.int32), weights)
+    return float(np.square(np.diff(profile)).sum())
