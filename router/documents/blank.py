@@ -1,7 +1,8 @@
 """Blank pages by their marks. Small pure functions on pixels; must not know where the picture came from.
 
-A mark is a connected piece of ink of the size of a letter or larger, away from the page's edge, darker or lighter than the
-paper around it by more than the noise. Paper shade, shadows at the border, punched holes and dust are no marks.
+A mark is a connected piece of ink of the size of a letter or larger, away from the page's edge, darker or lighter
+than the paper around it by more than the noise. Paper shade, shadows at the border, punched holes and dust are no
+marks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Image bytes to pages, through Pillow. Must not know PDFs.
 
-Decoders are chosen by the sniffed type and called directly: Pillow's own `open` tries every decoder it has and depends on
-a process-wide pixel limit. Sizes are read from the header and checked before anything is decoded.
+Decoders are chosen by the sniffed type and called directly: Pillow's own `open` tries every decoder it has and
+depends on a process-wide pixel limit. Sizes are read from the header and checked before anything is decoded.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import io
 import warnings
 from collections.abc import Iterator
 
+import cv2
+import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from router.documents import pixels, sniff
@@ -34,8 +36,8 @@ _NAMES = {sniff.PNG: "PNG", sniff.JPEG: "JPEG", sniff.TIFF: "TIFF", sniff.WEBP: 
 class ImagePages:
     """The pages of one image file: `pages` holds sizes and blank flags, `image` decodes one of them.
 
-    Only TIFF files have several pages; of an animation the first frame counts. Every page is decoded once when opened, so
-    that damage shows at once; the first page's picture of that pass is kept until it is asked for.
+    Only TIFF files have several pages; of an animation the first frame counts. Every page is decoded once when
+    opened, so that damage shows at once; the first page's picture of that pass is kept until it is asked for.
     """
 
     def __init__(self, data: bytes, media_type: str, limits: Limits) -> None:
@@ -47,7 +49,7 @@ class ImagePages:
         with _translated(_NAMES[media_type]):
             self.pages = tuple(self._inspect())
         if not self.pages:
-            raise EmptyDocumentError("the image has no pages")
+            raise EmptyDocumentError("the image has no pages; save it again")
 
     def image(self, number: int) -> Rgb:
         """Return page `number` (from 1); raise `DocumentError`."""
@@ -118,18 +120,22 @@ class ImagePages:
 
     def _decode(self, image: Image.Image, number: int) -> Rgb:
         check_size(image.size, number, self._limits)
-        turn = pixels.orientation(image)
+        turn, (wider, higher) = pixels.orientation(image), pixels.stretch(image)
         image.load()
         if self._media_type in (sniff.TIFF, sniff.HEIC):
             turn = 1  # these decoders turn the picture themselves
-        return pixels.upright(pixels.to_rgb(image), turn)
+        rgb = pixels.to_rgb(image)
+        if (wider, higher) != (1.0, 1.0):
+            check_size((round(image.width * wider), round(image.height * higher)), number, self._limits)
+            rgb = np.asarray(cv2.resize(rgb, None, fx=wider, fy=higher, interpolation=cv2.INTER_LINEAR), np.uint8)
+        return pixels.upright(rgb, turn)
 
 
 def check_size(size: tuple[int, int], number: int, limits: Limits) -> None:
     """Raise `CorruptDocumentError` for an empty picture and `LimitExceededError` for one beyond the limits."""
     width, height = size
     if width < 1 or height < 1:
-        raise CorruptDocumentError(f"page {number} has zero size")
+        raise CorruptDocumentError(f"page {number} has zero size; save the picture again")
     if width * height > limits.max_page_pixels or max(size) > limits.max_page_side_px:
         raise LimitExceededError(
             f"page {number} is {width} x {height} pixels; at most {limits.max_page_pixels} pixels and "

@@ -17,7 +17,7 @@ class Limits(Frozen):
     max_bytes: int = Field(default=100_000_000, ge=1)
     max_pages: int = Field(default=500, ge=1)
     max_page_pixels: int = Field(default=100_000_000, ge=1)
-    max_total_pixels: int = Field(default=4_000_000_000, ge=1)
+    max_total_pixels: int = Field(default=10_000_000_000, ge=1)
     max_page_side_px: int = Field(default=30_000, ge=1, le=32_767)
     max_jpeg_scans: int = Field(default=100, ge=1)
     max_words_page: int = Field(default=20_000, ge=1)

@@ -1,8 +1,8 @@
 """PDF bytes to pages, through the worker process. Must not load PDFium itself.
 
-Pages are inspected in ranges, so that the worker never holds a long document's pages, and rendered one at a time when asked
-for. A worker that dies is replaced and asked once more, since the system may have ended it for others' memory; twice is the
-PDF's fault.
+Pages are inspected in ranges, so that the worker never holds a long document's pages, and rendered one at a time when
+asked for. A worker that dies is replaced and asked once more, since the system may have ended it for others' memory;
+twice is the PDF's fault.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class PdfPages:
 
     def _check_count(self) -> None:
         if self._count == 0:
-            raise EmptyDocumentError("the PDF has no pages")
+            raise EmptyDocumentError("the PDF has no pages; send it again")
         if self._count > self._limits.max_pages:
             raise LimitExceededError(
                 f"{self._count} pages, the limit is {self._limits.max_pages}; split it or raise max_pages"
@@ -135,9 +135,7 @@ class PdfPages:
     def _page(self, number: int, width_pt: float, height_pt: float, found: tuple[Word, ...]) -> Page:
         width, height, dpi = render_size(number, width_pt, height_pt, self._limits)
         if len(found) > self._limits.max_words_page:
-            raise LimitExceededError(
-                f"page {number} has {len(found)} words, the limit is {self._limits.max_words_page}"
-            )
+            raise LimitExceededError(f"page {number} has {len(found)} words; raise max_words_page")
         blank = False
         if len(found) < _FEW_WORDS:
             shrink = min(1.0, _PREVIEW_SIDE_PX / max(width, height))
@@ -168,11 +166,11 @@ def check_complete(data: bytes) -> None:
 def render_size(number: int, width_pt: float, height_pt: float, limits: Limits) -> tuple[int, int, float]:
     """Return width and height in pixels and the dpi at which a page of this size in points is rendered.
 
-    Large pages get fewer dots an inch, down to `min_render_dpi`. Raises `LimitExceededError` beyond, `CorruptDocumentError`
-    for a page without size.
+    Large pages get fewer dots an inch, down to `min_render_dpi`. Raises `LimitExceededError` beyond,
+    `CorruptDocumentError` for a page without size.
     """
     if not (math.isfinite(width_pt * height_pt) and width_pt > 0 and height_pt > 0):
-        raise CorruptDocumentError(f"page {number} has zero size")
+        raise CorruptDocumentError(f"page {number} has zero size; print the PDF to a new file")
     pixels = min(limits.max_render_pixels, limits.max_page_pixels)
     dpi = min(
         limits.render_dpi,

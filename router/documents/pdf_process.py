@@ -1,8 +1,8 @@
 """The caller's side of the PDF worker: starts it, asks it, outlives its death. Must not know what the answers mean.
 
 Starting a worker costs about 80 ms, so idle ones wait for the next document of this process. They are plain child
-processes: multiprocessing refuses children to daemonic processes, which task queues use. A forked child never touches its
-parent's workers: it forgets them and starts its own.
+processes: multiprocessing refuses children to daemonic processes, which task queues use. A forked child never touches
+its parent's workers: it forgets them and starts its own.
 """
 
 from __future__ import annotations

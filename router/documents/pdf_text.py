@@ -77,11 +77,15 @@ def _is_bad(code: int) -> bool:
     return code == 0xFFFD or code > 0x10FFFF or unicodedata.category(chr(code)) in _BAD_CATEGORIES
 
 
+def _is_high_surrogate(code: int) -> bool:
+    return 0xD800 <= code < 0xDC00
+
+
 def _texts(characters: NDArray[np.void]) -> Iterator[str]:
-    """Yield the text of each character; the first half of a surrogate pair and unprintable ones give an empty string."""
+    """Yield the text of each character; half a surrogate pair and unprintable ones give an empty string."""
     high = 0
     for code, flag in zip(characters["code"].tolist(), characters["flags"].tolist(), strict=True):
-        if 0xD800 <= code < 0xDC00:
+        if _is_high_surrogate(code):
             high = code
             yield ""
         elif 0xDC00 <= code < 0xE000:
@@ -100,11 +104,15 @@ def _texts(characters: NDArray[np.void]) -> Iterator[str]:
 def _runs(characters: NDArray[np.void]) -> Iterator[_Run]:
     run: _Run | None = None
     for text, row in zip(_texts(characters), characters.tolist(), strict=True):
-        _, left, bottom, right, top, loose_bottom, loose_top, angle, flags = row
-        if text == "" or not all(map(math.isfinite, row)):
+        code, left, bottom, right, top, loose_bottom, loose_top, angle, flags = row
+        if not all(map(math.isfinite, row)):
             continue
-        quadrant = round(angle / (math.pi / 2)) % 4
+        quadrant = round(-angle / (math.pi / 2)) % 4  # PDFium counts clockwise
         box = _with_loose_height((left, bottom, right, top), loose_bottom, loose_top, angle)
+        if text == "":
+            if run is not None and _is_high_surrogate(code):
+                run.last = box
+            continue
         if run is not None and (text == " " or not _continues(run, quadrant, box)):
             yield run
             run = None

@@ -1,7 +1,8 @@
 """The process that runs PDFium: reads requests from stdin, writes replies to stdout, and may crash.
 
-It runs as a script with only the standard library and pypdfium2 loaded, so that it starts quickly and a damaged document
-can harm nothing else. It must not know the rest of the package: it reports characters and pixels, its caller interprets.
+It runs as a script with only the standard library and pypdfium2 loaded, so that it starts quickly and a damaged
+document can harm nothing else. It must not know the rest of the package: it reports characters and pixels, its caller
+interprets.
 
 A message is four bytes of length, that many bytes of JSON, then `size` bytes of payload (`size` is a key of the JSON).
 """
@@ -64,7 +65,7 @@ def _bound_memory(size_bytes: int) -> None:
 
 
 class Reader:
-    """One open document. Pages are closed after use and the document is opened anew for each range: that frees caches."""
+    """One open document. Pages are closed after use, and the document is opened anew for each range to free caches."""
 
     def __init__(self) -> None:
         self._data = b""
@@ -137,7 +138,7 @@ def _check_box(page: Any, number: int) -> None:
     # PDFium shows an empty box as a letter page, which would hide that the page holds nothing
     box = page.get_mediabox(fallback_ok=False)
     if box is not None and not (abs(box[2] - box[0]) > 0 and abs(box[3] - box[1]) > 0):
-        raise PageError("corrupt", f"page {number} has zero size")
+        raise PageError("corrupt", f"page {number} has zero size; print the PDF to a new file")
 
 
 def _affine(page: Any) -> list[float]:
@@ -158,7 +159,7 @@ def _characters(page: Any, max_characters: int, number: int) -> tuple[dict[str, 
     try:
         count = text.count_chars()
         if count > max_characters:
-            raise PageError("limit", f"page {number} has {count} characters of text, the limit is {max_characters}")
+            raise PageError("limit", f"page {number} has {count} characters of text; raise max_words_page")
         records = bytearray(count * CHARACTER.size)
         read = _CharacterReader(text.raw)
         for index in range(count):
@@ -205,10 +206,11 @@ def _failure(exc: Exception) -> dict[str, Any]:
     if isinstance(exc, PageError):
         return {"error": exc.args[0], "detail": exc.args[1]}
     if getattr(exc, "err_code", None) == c.FPDF_ERR_PASSWORD:
-        return {"error": "encrypted", "detail": "the PDF needs a password"}
+        return {"error": "encrypted", "detail": "the PDF needs a password; save it without one"}
     if isinstance(exc, MemoryError):
-        return {"error": "limit", "detail": "the PDF needs more memory than the limit allows"}
-    return {"error": "corrupt", "detail": " ".join(str(exc).split())[:200] or type(exc).__name__}
+        return {"error": "limit", "detail": "the PDF needs too much memory; raise worker_memory_bytes"}
+    cause = " ".join(str(exc).split())[:120] or type(exc).__name__
+    return {"error": "corrupt", "detail": f"the PDF is damaged ({cause}); send it again or print it to a new file"}
 
 
 def main() -> None:

@@ -12,11 +12,12 @@ from router.types import Rgb
 
 _ORIENTATION = 0x0112
 _NUMERIC_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+_MAX_STRETCH = 4.0
 _WHITE_LEVELS = (255.0, 4095.0, 65535.0)
 
 
 def to_rgb(image: Image.Image) -> Rgb:
-    """Return the picture as RGB, shape (height, width, 3): transparent is white, more than 8 bits are scaled, not clipped.
+    """Return the picture as RGB, shape (height, width, 3): transparent is white, deep pixels are scaled, not clipped.
 
     Colour profiles are ignored: they shift shades, and a damaged one would lose the picture.
     """
@@ -72,12 +73,25 @@ def orientation(image: Image.Image) -> int:
 
 
 def dpi(image: Image.Image) -> float | None:
-    """Return dots an inch where the metadata gives a believable value: square dots, sides of half an inch to 60 inches."""
+    """Return dots an inch where the metadata gives a believable value: sides of 0.5 to 60 inches."""
+    across, down = _resolution(image)
+    if not 50 <= across <= 2400 or not 50 <= down <= 2400:
+        return None
+    believable = all(0.5 <= inches <= 60 for inches in (image.width / across, image.height / down))
+    return round(max(across, down), 2) if believable else None
+
+
+def stretch(image: Image.Image) -> tuple[float, float]:
+    """Return the factors on width and height, one of them 1, that make a fax's oblong dots square."""
+    across, down = _resolution(image)
+    if dpi(image) is None or not 1 / _MAX_STRETCH <= across / down <= _MAX_STRETCH:
+        return 1.0, 1.0
+    return (max(1.0, down / across), max(1.0, across / down)) if abs(across - down) > 0.1 * across else (1.0, 1.0)
+
+
+def _resolution(image: Image.Image) -> tuple[float, float]:
     found: Any = image.info.get("dpi")
     try:
-        across, down = float(found[0]), float(found[1])
-        believable = 50 <= across <= 2400 and abs(across - down) <= 0.1 * across
-        inches = (image.width / across, image.height / across)
+        return float(found[0]), float(found[1])
     except (TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError):
-        return None
-    return round(across, 2) if believable and all(0.5 <= inch <= 60 for inch in inches) else None
+        return 0.0, 0.0

@@ -83,7 +83,7 @@ class OpenedDocument:
 
 
 def open_document(data: bytes, uri: str, limits: Limits = _DEFAULT) -> OpenedDocument:
-    """Return the opened document; `uri` is only remembered. Raises `DocumentError` with a message that leaves out the name."""
+    """Return the opened document; `uri` is only remembered. Raises `DocumentError`, whose message leaves it out."""
     _check_bytes(len(data), limits)
     media_type = sniff.media_type(data)
     pages: _Pages = PdfPages(data, limits) if media_type == sniff.PDF else ImagePages(data, media_type, limits)
