@@ -23,10 +23,13 @@ _SYMBOLS = {
     "A$": "AUD", "AU$": "AUD", "S$": "SGD", "NZ$": "NZD", "HK$": "HKD", "C$": "CAD", "CA$": "CAD", "US$": "USD",
     "R$": "BRL",
 }  # fmt: skip
+# "SR" is left out: beside an amount it is a tax code (standard rate) far more often than the riyal
 _BESIDE_A_NUMBER = {
-    "SR": "SAR", "Rp": "IDR", "Rs": "INR", "Rs.": "INR", "kr": "SEK", "zł": "PLN", "Kč": "CZK", "Fr.": "CHF",
-    "SEK": "SEK", "TRY": "TRY", "CAD": "CAD", "BAHT": "THB", "DH": "AED", "DHS": "AED",
+    "Rp": "IDR", "Rs": "INR", "Rs.": "INR", "kr": "SEK", "zł": "PLN", "Kč": "CZK", "Fr.": "CHF",
+    "SEK": "SEK", "TRY": "TRY", "CAD": "CAD", "BAHT": "THB", "DHS": "AED",
 }  # fmt: skip
+# words and abbreviations too, so a whole number beside them is no amount: "TRY 2", "SEK 15" (a district)
+_DOUBTFUL = frozenset({"TRY", "SEK", "CAD", "FR."})
 _SAFE_CODES = (
     "EUR USD GBP MYR SGD AUD INR JPY CHF NZD HKD SAR AED THB PHP IDR NOK DKK "
     "PLN CZK BRL ZAR MXN CNY KRW TWD VND HUF RON"
@@ -78,7 +81,7 @@ def find_amounts(text: str) -> list[AmountSpan]:
         if parsed is None:
             continue
         value, decimals, _ = parsed
-        currency = bool(match["before"] or match["after"])
+        currency = bool(_currencies(match))
         if _part_of_more(text, match, currency, decimals):
             continue
         start = _start(match)
@@ -141,13 +144,18 @@ def find_currency(text: str) -> str | None:
     for match in _STANDALONE.finditer(text):
         codes[_code(match[0])] += 1 if match[0] != "$" else 0
     for match in _AMOUNT.finditer(text):
-        for token in (match["before"], match["after"]):
-            if token and token != "$" and ("." in match["number"] or "," in match["number"]):
-                codes[_code(token)] += 1
+        for token in _currencies(match):
+            codes[_code(token)] += 1 if token != "$" else 0
     if not codes:
         return None
     best = codes.most_common(1)[0]
     return best[0] if best[1] else "USD"
+
+
+def _currencies(match: re.Match[str]) -> list[str]:
+    tokens = [t for t in (match["before"], match["after"]) if t]
+    plain = match["number"].isdigit()
+    return [t for t in tokens if not (plain and t.upper() in _DOUBTFUL)]
 
 
 def _grouped(head: str, tail: str) -> tuple[Decimal, int, bool] | None:

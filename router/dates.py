@@ -45,13 +45,13 @@ _PATTERNS = tuple(
         rf"{_FREE}(?P<a>[0-9]{{1,2}}){_SEP}(?P<b>[0-9]{{1,2}}){_SEP}{_YEAR_2_OR_4}",
         rf"{_FREE}(?P<a>[0-3][0-9])[ ](?P<b>[01][0-9])[ ]{_YEAR}{_NO_TIME}",
         r"(?<![0-9])(?P<year>199[0-9]|20[0-9]{2})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12][0-9]|3[01])(?![0-9])",
+        r"(?<![0-9])(?P<a>[0-3][0-9])(?P<b>[0-3][0-9])(?P<year>199[0-9]|20[0-9]{2})(?![0-9])",
         rf"(?<![0-9])(?P<d>[0-9]{{1,2}})(?:st|nd|rd|th|er|e|°|º|\.)?[ ,./-]{{0,3}}{_OF}[ ]{{0,2}}"
         rf"{_MONTH}[ ,./'’-]{{0,3}}{_OF}[ ]{{0,2}}{_YEAR_2_OR_4}",
         rf"(?<![a-z]){_MONTH}[ .-]{{0,2}}(?P<d>[0-9]{{1,2}})(?:st|nd|rd|th)?[ ,./'’-]{{1,3}}{_YEAR_2_OR_4}",
         rf"{_FREE}{_YEAR}[ ,./-]{{0,3}}{_MONTH}[ ,./-]{{0,3}}(?P<d>[0-9]{{1,2}})(?![0-9])",
     )
 )
-_COMPACT_DAY_FIRST = re.compile(r"(0[1-9]|[12][0-9]|3[01])(0[1-9]|1[0-2])(199[0-9]|20[0-9]{2})")
 _SPLIT_DAY = re.compile(r"([0-3])[ ]([0-9])(?=[ ]?[-/.][ ]?[0-9])")
 _LETTER_O = re.compile(r"(?<=[0-9][-/.])o(?=[0-9])|(?<=[0-9])o(?=[-/.0-9])|(?<![a-z0-9])o(?=[1-9][-/.][0-9])")
 
@@ -83,9 +83,6 @@ def parse_date(raw: str, day_first: bool = True) -> tuple[str, bool] | None:
     torn = _SPLIT_DAY.match(text)
     if torn and (found := find_dates(text[:1] + text[2:], day_first)):
         return found[0][2], True
-    if compact := _COMPACT_DAY_FIRST.fullmatch(text):
-        day, month, year = (int(g) for g in compact.groups())
-        return _day_month(day, month, year, True)
     spans = find_dates(text, day_first)
     return spans[0][2:] if spans else None
 

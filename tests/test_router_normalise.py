@@ -83,14 +83,15 @@ def test_a_single_point_before_three_digits_is_decimal_and_ambiguous():
 
 def test_found_amounts_tell_currency_and_decimals():
     assert find_amounts("TOTAL:RM9.00") == [(6, 12, "9.00", True, 2)]
-    assert find_amounts("12.50 SR") == [(0, 8, "12.50", True, 2)]
+    assert find_amounts("12.50 EUR") == [(0, 9, "12.50", True, 2)]
+    assert find_amounts("12.50 SR") == [(0, 5, "12.50", False, 2)]
     assert find_amounts("2 150.00") == [(0, 1, "2.00", False, 0), (2, 8, "150.00", False, 2)]
 
 
 @pytest.mark.parametrize(
     ("text", "code"),
     [("€ 5", "EUR"), ("Total (RM)", "MYR"), ("A$5.00", "AUD"), ("$4.11", "USD"), ("$4.11 AUD", "AUD"),
-     ("5.00 kr", "SEK"), ("TRY AGAIN", None), ("no money here", None), ("12,00 EURO", "EUR"), ("Rs. 50.00", "INR")],
+     ("5.00 kr", "SEK"), ("TRY AGAIN", None), ("no money here", None), ("12,00 EURO", "EUR"), ("Rs. 50.00", "INR"), ("Rs 1939", "INR"), ("SEK 15", None)],
 )  # fmt: skip
 def test_a_currency_is_named_by_its_iso_code(text, code):
     assert find_currency(text) == code
