@@ -12,7 +12,7 @@ from router.arithmetic import decimal_of
 from router.types import FieldValue
 
 _MAX_ALTERNATIVES = 3
-_MIN_JOINT_RATIO = 1e-3
+_MIN_JOINT_RATIO = 0.01
 _ALTERNATIVE_PROBABILITY = 0.02
 Relation = Callable[[tuple[Decimal, ...]], bool]
 
@@ -41,7 +41,7 @@ def best_combination(
 ) -> dict[str, Option] | None:
     """Return the most probable combination for which the relation holds, or None when nothing believable does.
 
-    The current choice stays when it satisfies the relation. A combination a thousand times less probable than the most
+    The current choice stays when it satisfies the relation. A combination a hundred times less probable than the most
     probable one is taken for chance; so is one of alternatives in which a number is zero, as the relation says little.
     """
     names = list(options)

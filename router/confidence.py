@@ -13,6 +13,8 @@ ones. A signal that is None is missing and adds its feature's `missing` weight i
     checks_passed  number of validators passed, at most 2
     checks_failed  number of validators failed, at most 2
     absent         1 when the reading claims that the field is absent
+    by_validator   1 when a checksum or arithmetic chose this reading against the other
+    by_grounding   1 when it was chosen because the other is not on the page
     from_deep      1 when the reading is the deep lane's
     min_logprob    smallest log-probability among the value's own tokens
 """
@@ -30,7 +32,7 @@ from pydantic import ValidationError
 
 from router.errors import SettingsError
 from router.evaluate import levenshtein
-from router.types import Check, FieldValue, Frozen, Unit
+from router.types import Check, FieldValue, Frozen, MergeRule, Unit
 
 Signals = Mapping[str, float | None]
 _LOGIT_LIMIT = 7.0
@@ -113,10 +115,11 @@ def reading_signals(
     checks: Sequence[Check] = (),
     grounding_score: float | None = None,
     from_deep: bool = False,
+    rule: MergeRule | None = None,
 ) -> dict[str, float | None]:
     """Return the signals of one reading beside the other lane's reading, if there is one.
 
-    `grounding_score` None: not looked for, because the pages carry no words.
+    `grounding_score` None: not looked for, because the pages carry no words. `rule` None: nothing is chosen yet.
     """
     differs = other is not None and not agree
     own_signals = reading.provenance.signals if reading.provenance else {}
@@ -131,6 +134,8 @@ def reading_signals(
         "checks_passed": float(min(sum(c.outcome == "pass" for c in checks), _MAX_CHECKS)),
         "checks_failed": float(min(sum(c.outcome == "fail" for c in checks), _MAX_CHECKS)),
         "absent": float(not reading.present),
+        "by_validator": float(rule == "validator"),
+        "by_grounding": float(rule == "grounded"),
         "from_deep": float(from_deep),
         "min_logprob": own_signals.get("min_logprob"),
     }

@@ -101,6 +101,7 @@ def test_a_value_on_the_page_beats_one_that_is_not():
         [reading("supplier_name", "Bogus Ltd", 0.9)], [reading("supplier_name", "Acme Trading", 0.6)], pages=pages
     )
     assert (field["supplier_name"].chosen.value, field["supplier_name"].rule) == ("Acme Trading", "grounded")
+    assert field["supplier_name"].chosen.confidence > 0.5
     assert field["supplier_name"].chosen.page == 1
     assert field["supplier_name"].chosen.polygon is not None
 
@@ -109,6 +110,12 @@ def test_absence_beats_an_invented_value():
     pages = page_with("ACME", "TRADING")
     field = merged([reading("po_number", None, 0.4)], [reading("po_number", "PO-99181", 0.9)], pages=pages)["po_number"]
     assert (field.chosen.present, field.rule) == (False, "grounded")
+
+
+def test_a_currency_read_from_a_sign_is_not_taken_for_invented():
+    pages = page_with("€", "12,00")
+    field = merged([reading("currency", "EUR", 0.9)], [reading("currency", None, 0.3)], pages=pages)["currency"]
+    assert (field.chosen.value, field.rule) == ("EUR", "calibrated")
 
 
 def test_arithmetic_decides_between_totals():
@@ -121,6 +128,7 @@ def test_arithmetic_decides_between_totals():
     fields = merged(fast, deep)
     assert (fields["total_amount"].chosen.value, fields["total_amount"].rule) == ("110.00", "validator")
     assert fields["subtotal_amount"].rule == "only"
+    assert fields["total_amount"].chosen.confidence > 0.5
     assert all(c.outcome == "pass" for c in fields["total_amount"].chosen.checks)
 
 
@@ -140,6 +148,23 @@ def test_arithmetic_does_not_touch_what_both_lanes_agree_on():
     fields = merged([*both, reading("total_amount", "170.00")], [*both, reading("total_amount", "111.00")])
     assert fields["gst_amount"].chosen.value == "10.00"
     assert fields["total_amount"].rule != "validator"
+
+
+def test_a_lone_reading_that_is_sure_does_not_move_for_arithmetic():
+    fast = [
+        reading("subtotal_amount", "100.00"),
+        reading("gst_amount", "1.00", 0.95, alternatives=[("10.00", 0.04)]),
+        reading("total_amount", "170.00", 0.5),
+    ]
+    fields = merged(fast, [reading("total_amount", "110.00", 0.5)])
+    assert fields["gst_amount"].chosen.value == "1.00"
+    assert fields["total_amount"].chosen.value == "170.00"
+
+
+def test_a_table_without_testable_rows_is_not_preferred_to_one_that_partly_holds():
+    half = [{"quantity": "2.00", "unit_price": "3.50", "total_price": t} for t in ("7.00", "1.00", "2.00")]
+    field = merged([table("line_items", 0.8, *half)], [reading("line_items", None, 0.3)])["line_items"]
+    assert (field.rule, len(field.chosen.rows)) == ("calibrated", 3)
 
 
 def test_closing_balance_follows_from_the_movements():

@@ -91,7 +91,8 @@ def test_found_amounts_tell_currency_and_decimals():
 @pytest.mark.parametrize(
     ("text", "code"),
     [("€ 5", "EUR"), ("Total (RM)", "MYR"), ("A$5.00", "AUD"), ("$4.11", "USD"), ("$4.11 AUD", "AUD"),
-     ("5.00 kr", "SEK"), ("TRY AGAIN", None), ("no money here", None), ("12,00 EURO", "EUR"), ("Rs. 50.00", "INR"), ("Rs 1939", "INR"), ("SEK 15", None)],
+     ("5.00 kr", "SEK"), ("TRY AGAIN", None), ("no money here", None), ("12,00 EURO", "EUR"), ("Rs. 50.00", "INR"),
+     ("Rs 1939", "INR"), ("SEK 15", None)],
 )  # fmt: skip
 def test_a_currency_is_named_by_its_iso_code(text, code):
     assert find_currency(text) == code
