@@ -19,6 +19,8 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 _WINDOW_TASKS = 8
 _STOP_WAIT_S = 2.0
+_START_WAIT_S = 120.0
+_READY = "ready"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class _Slot(Generic[Task]):
     connection: Connection
     index: int | None = None
     deadline: float = 0.0
+    ready: bool = False
 
 
 class ProcessPool(Generic[Task, Answer]):
@@ -95,7 +98,7 @@ class ProcessPool(Generic[Task, Answer]):
     def _give(self, index: int, task: Task) -> None:
         slot = next((slot for slot in self._slots if slot.index is None), None) or self._start()
         slot.index = index
-        slot.deadline = time.monotonic() + self._timeout_s
+        slot.deadline = time.monotonic() + (self._timeout_s if slot.ready else _START_WAIT_S)
         try:
             slot.connection.send(task)
         except OSError:  # it died while idle; that is no fault of this task
@@ -123,15 +126,19 @@ class ProcessPool(Generic[Task, Answer]):
             assert index is not None
             try:
                 answer: Answer | Crash = slot.connection.recv()
+                if not slot.ready:  # its first message; starting is not counted as work
+                    slot.ready, slot.deadline = True, time.monotonic() + self._timeout_s
+                    continue
                 slot.index = None
             except (EOFError, OSError):
                 answer = Crash(self._remove(slot))
             yield index, answer
         for slot in busy.values():
             if slot.index is not None and slot.connection not in readable and time.monotonic() >= slot.deadline:
-                index = slot.index
+                index, limit_s = slot.index, self._timeout_s if slot.ready else _START_WAIT_S
+                slot.process.kill()
                 self._remove(slot)
-                yield index, Crash(f"it took longer than {self._timeout_s:g} s and was stopped")
+                yield index, Crash(f"it took longer than {limit_s:g} s and was stopped")
 
     def _remove(self, slot: _Slot[Task]) -> str:
         """Drop a process and return how it ended."""
@@ -151,8 +158,9 @@ class ProcessPool(Generic[Task, Answer]):
 def _serve(connection: Connection, open_worker: Callable[[], Callable[[Task], Answer]]) -> None:
     # Ctrl-C reaches the whole foreground group; the parent decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    work = open_worker()
     try:
+        work = open_worker()
+        connection.send(_READY)
         while True:
             connection.send(work(connection.recv()))
     except (EOFError, OSError):
