@@ -17,25 +17,33 @@ _SIDE_PX = 1000
 _MARGIN = 0.02
 _MIN_CONTRAST = 7.0
 _NOISE_SIGMAS = 6.0
-_MIN_MARKS = 4
+_MIN_LETTERS = 4.0
+_DRAWING_AREA_PX = 400
+_MIN_SIDE_PX = 8
 
 
 def is_blank(rgb: Rgb) -> bool:
     """Return whether a page picture, shape (height, width, 3), shows nothing to read; faint text is something."""
-    return len(ink_marks(rgb)) < _MIN_MARKS
+    boxes, _ = _marks(_small_gray(rgb))
+    sides = np.sort(boxes[:, 2:4], axis=1).astype(np.float64)
+    letters = np.maximum(1.0, sides[:, 1] / np.maximum(sides[:, 0], 1.0))  # letters that touch make one long mark
+    return bool(letters.sum() < _MIN_LETTERS and not (boxes[:, 4] >= _DRAWING_AREA_PX).any())
 
 
 def ink_marks(rgb: Rgb) -> NDArray[np.float64]:
     """Return the centres of the page's marks in page fractions, shape (n, 2), x before y."""
     gray = _small_gray(rgb)
+    return _marks(gray)[1] / np.array(gray.shape[::-1], np.float64)
+
+
+def _marks(gray: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Return left, top, width, height and area of each mark, shape (n, 5), and its centre, shape (n, 2), in pixels."""
     height, width = gray.shape
-    if min(height, width) < 8:
-        return np.zeros((0, 2))
-    mask = _ink_mask(gray)
-    _, _, stats, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if min(height, width) < _MIN_SIDE_PX:
+        return np.zeros((0, 5), np.int32), np.zeros((0, 2))
+    _, _, stats, centres = cv2.connectedComponentsWithStats(_ink_mask(gray), connectivity=8)
     keep = [index for index in range(1, len(stats)) if _is_mark(stats[index], width, height)]
-    marks = np.asarray(centres, np.float64)[keep].reshape(-1, 2)
-    return marks / np.array([width, height], np.float64)
+    return np.asarray(stats, np.int32)[keep].reshape(-1, 5), np.asarray(centres, np.float64)[keep].reshape(-1, 2)
 
 
 def _small_gray(rgb: Rgb) -> NDArray[np.uint8]:
@@ -53,17 +61,23 @@ def _ink_mask(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # the paper's own grain decides what stands out: ink covers far less than half of the page
     sigma = 1.4826 * float(np.median(difference))
     mask = np.asarray(difference > max(_MIN_CONTRAST, _NOISE_SIGMAS * sigma), np.uint8)
-    top, side = (max(1, round(_MARGIN * length)) for length in gray.shape)
-    mask[:top] = mask[-top:] = 0
+    side, end = _margins(gray.shape[1], gray.shape[0])
+    mask[:end] = mask[-end:] = 0
     mask[:, :side] = mask[:, -side:] = 0
     return mask
 
 
-def _is_mark(stats: NDArray[np.int32], width: int, height: int) -> bool:
-    left, _, box_width, box_height, area = (int(value) for value in stats)
+def _margins(width: int, height: int) -> tuple[int, int]:
+    return max(1, round(_MARGIN * width)), max(1, round(_MARGIN * height))
+
+
+def _is_mark(box: NDArray[np.int32], width: int, height: int) -> bool:
+    left, top, box_width, box_height, area = (int(value) for value in box)
     if area < 8 or max(box_width, box_height) < 4:
         return False
-    near_edge = left < 0.08 * width or left + box_width > 0.92 * width
-    round_hole = box_width > 10 and 0.7 < box_width / box_height < 1.4 and area > 0.65 * box_width * box_height
-    edge_shadow = box_height > 0.3 * height and box_width < 0.05 * width and near_edge
-    return not (near_edge and round_hole) and not edge_shadow
+    side, end = _margins(width, height)
+    if left <= side or top <= end or left + box_width >= width - side or top + box_height >= height - end:
+        return False  # what reaches the edge is the scanner's lid or the table under the page
+    near_side = left < 0.08 * width or left + box_width > 0.92 * width
+    is_round = 0.7 < box_width / box_height < 1.4 and area > 0.65 * box_width * box_height
+    return not (near_side and is_round and box_width > 10)
