@@ -207,6 +207,26 @@ def test_a_broken_document_in_a_folder_is_not_skipped(tmp_path):
     assert found.skipped == 1
 
 
+def test_hostile_names_and_values_reach_no_terminal_and_break_no_output(tmp_path):
+    names = ["[red]\x1b[2Jx.png", os.fsdecode(b"\xff\xfe.png")]
+    for name in names:
+        (tmp_path / name).write_bytes(encode(picture(), "PNG"))
+    (tmp_path / "bad[bold].png").write_bytes(b"")
+    rules = [{"fields": {"supplier_name": "a\x1b]0;x\x07b [/bold] \ud800"}}]
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    options = f'{{script = "{tmp_path / "rules.json"}"}}'
+    run = docroute(
+        "run", tmp_path, "--out", tmp_path / "o.jsonl", "--report", tmp_path / "o.html", "--progress",
+        DOCROUTE_LANES__OPTIONS__FAKE=options,
+    )  # fmt: skip
+    assert run.returncode == 1, run.stderr
+    assert "\x1b[2J" not in run.stdout + run.stderr
+    assert "\x1b]0" not in run.stdout + run.stderr
+    assert "failed" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert len([json.loads(line) for line in (tmp_path / "o.jsonl").read_text("utf-8").splitlines()]) == 3
+
+
 def test_lines_are_whole_and_an_older_file_stays_until_the_end(tmp_path):
     path = tmp_path / "r.jsonl"
     path.write_text("old\n")

@@ -6,6 +6,7 @@ Exit codes: 0 all documents read, 1 some failed, 2 wrong usage (option, schema, 
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from importlib.metadata import version
@@ -16,6 +17,8 @@ import typer
 
 from router.errors import DocrouteError
 from workers import cli_run, cli_score, cli_show
+from workers.console import printable
+from workers.jsonl import JSON_ERRORS
 
 app = typer.Typer(
     name="docroute",
@@ -55,6 +58,8 @@ def _docroute(
 def main() -> None:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors=JSON_ERRORS)
     try:
         app()
     except DocrouteError as exc:
@@ -69,7 +74,7 @@ def main() -> None:
 
 
 def _end(message: str, code: int) -> None:
-    print(f"docroute: {message}", file=sys.stderr)
+    print(printable(f"docroute: {message}"), file=sys.stderr)
     sys.exit(code)
 
 

@@ -13,9 +13,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from router.schema import load_schema
-from workers.console import Tally, output_console, progress_bar, result_table
+from workers.console import Tally, output_console, printable, progress_bar, result_table
 from workers.jsonl import JsonLines, dump_line
 from workers.local import DocumentWorker, Outcome, create_lanes, create_policy, run_documents
 from workers.paths import find_paths
@@ -136,7 +137,7 @@ def _run_all(
         task = bar.add_task("", total=len(paths))
         for outcome in _stopping(run_documents(paths, worker), stack):
             outputs.take(outcome)
-            bar.update(task, advance=1, description=Path(outcome.file).name)
+            bar.update(task, advance=1, description=_escaped(Path(outcome.file).name))
     written = [str(path) for path in (out, report) if path]
     summary = outputs.tally.line(time.perf_counter() - started)
     stderr.print(summary + (f"; wrote {', '.join(written)}" if written else ""), soft_wrap=True, markup=False)
@@ -158,4 +159,4 @@ def outcome_json(outcome: Outcome) -> Json:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+    return escape(printable(text))

@@ -12,7 +12,7 @@ from rich.console import Console
 from router.documents import read_file
 from router.errors import DocrouteError
 from router.types import ComplexityScore, Route
-from workers.console import output_console, score_table
+from workers.console import output_console, printable, score_table
 from workers.jsonl import dump_line
 from workers.local import create_lanes, create_policy
 from workers.paths import find_paths
@@ -45,7 +45,7 @@ def score(
                 points, route = intake(opened.document, opened, lanes, policy)
         except DocrouteError as exc:
             failed += 1
-            stderr.print(f"failed {path}: {exc}", soft_wrap=True, markup=False)
+            stderr.print(printable(f"failed {path}: {exc}"), soft_wrap=True, markup=False)
             continue
         _show(stdout, path, points, route, json)
     if failed:

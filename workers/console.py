@@ -29,6 +29,11 @@ def confidence_style(confidence: float | None) -> str:
     return "green" if confidence >= 0.9 else "yellow" if confidence >= 0.6 else "red"
 
 
+def printable(text: str) -> str:
+    """Return text from a document or a file name with nothing in it that a terminal would obey."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+
+
 @dataclass
 class Tally:
     """Counts over a run."""
@@ -108,7 +113,7 @@ def result_table(outcome: Outcome) -> Group:
     assert outcome.result is not None
     result = outcome.result
     title = Text.assemble(
-        (outcome.file, "bold"),
+        (printable(outcome.file), "bold"),
         ("  " + result.schema_name, "cyan"),
         ("  " + result.status.replace("_", " "), _STATUS_STYLE[result.status]),
         (f"  score {result.route.score:.2f} → {result.route.tier}  {outcome.elapsed_s:.1f} s", "dim"),
@@ -129,7 +134,7 @@ def result_table(outcome: Outcome) -> Group:
 def _field_row(name: str, merged: MergedField, escalated: bool) -> tuple[Text, Text, Text, Text]:
     chosen = merged.chosen
     style = confidence_style(chosen.confidence)
-    text = _count(len(chosen.rows), "row") if chosen.rows is not None else (chosen.value or chosen.raw or "")
+    text = _count(len(chosen.rows), "row") if chosen.rows is not None else printable(chosen.value or chosen.raw or "")
     if len(text) > _VALUE_CHARS:
         text = text[: _VALUE_CHARS - 1] + "…"
     confidence = "unknown" if chosen.confidence is None else f"{chosen.confidence:.2f}"
@@ -145,7 +150,9 @@ def _field_row(name: str, merged: MergedField, escalated: bool) -> tuple[Text, T
 
 def score_table(file: str, score: ComplexityScore, reason: str, tier: str) -> Group:
     """Return a document's features, each with its signed share of the score as a bar."""
-    title = Text.assemble((file, "bold"), (f"  score {score.value:.2f} → {tier}", "cyan"), ("\n" + reason, "dim"))
+    title = Text.assemble(
+        (printable(file), "bold"), (f"  score {score.value:.2f} → {tier}", "cyan"), ("\n" + reason, "dim")
+    )
     table = _table()
     table.add_column("feature")
     table.add_column("signal", justify="right")
@@ -180,13 +187,15 @@ def backends_table(backends: Iterable[BackendInfo], used: dict[str, str]) -> Tab
     for info in backends:
         state = Text("ready", style="green") if info.installed else Text("not installed", style="yellow")
         detail = info.detail if info.installed else f"{info.detail}; {info.hint}" if info.hint else info.detail
-        table.add_row(info.name, used.get(info.name, ""), state, Text(detail, style="dim"))
+        table.add_row(Text(info.name), used.get(info.name, ""), state, Text(detail, style="dim"))
     return table
 
 
 def schema_table(schema: Schema) -> Group:
     """Return a schema's fields, table columns indented below their table."""
-    title = Text.assemble((schema.name, "bold"), (f"  version {schema.version}  {schema.description}", "dim"))
+    title = Text.assemble(
+        (printable(schema.name), "bold"), (printable(f"  version {schema.version}  {schema.description}"), "dim")
+    )
     table = _table()
     for name in ("field", "kind", "required", "what it is"):
         table.add_column(name)
@@ -199,7 +208,8 @@ def schema_table(schema: Schema) -> Group:
 
 def _add_spec(table: Table, spec: FieldSpec, indent: str) -> None:
     kind = f"{spec.kind}: {', '.join(spec.values)}" if spec.values else spec.kind
-    table.add_row(indent + spec.name, Text(kind, style="cyan"), "yes" if spec.required else "", spec.description)
+    required = "yes" if spec.required else ""
+    table.add_row(indent + spec.name, Text(printable(kind), "cyan"), required, Text(printable(spec.description)))
 
 
 def _table() -> Table:

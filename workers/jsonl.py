@@ -14,6 +14,9 @@ from typing import IO
 
 from router.errors import SettingsError
 
+JSON_ERRORS = "backslashreplace"
+"""How characters that UTF-8 cannot hold are written: as JSON escapes."""
+
 
 class JsonLines:
     """A context manager that writes one JSON value a line; raises `SettingsError` where the file cannot be written."""
@@ -27,7 +30,7 @@ class JsonLines:
     def __enter__(self) -> JsonLines:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._partial.open("w", encoding="utf-8", newline="\n")
+            self._file = self._partial.open("w", encoding="utf-8", errors=JSON_ERRORS, newline="\n")
         except OSError as exc:
             raise SettingsError(f"cannot write {self._path}: {exc.strerror}") from exc
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ class DocumentWorker:
             result = process_document(opened.document, opened, self.schema, lanes, policy, self.tier, dt.date.today())
             pictures = self._pictures(opened.document, opened)
             return Outcome(
-                file=str(path),
+                file=file_name(path),
                 elapsed_s=time.perf_counter() - started,
                 result=result,
                 schema=result_schema(self.schema, result),
@@ -108,7 +109,7 @@ def run_documents(paths: Iterable[Path], worker: DocumentWorker, ordered: bool =
 
     def remembered() -> Iterator[Path]:
         for index, path in enumerate(paths):
-            names[index] = str(path)
+            names[index] = file_name(path)
             yield path
 
     pool: ProcessPool[Path, Outcome] = ProcessPool(worker, settings.process_count(), settings.document_timeout_s)
@@ -120,6 +121,11 @@ def run_documents(paths: Iterable[Path], worker: DocumentWorker, ordered: bool =
             yield answer
 
 
+def file_name(path: Path) -> str:
+    """Return a path as text that can be written anywhere, also when its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
 def _failed(path: Path, exc: BaseException, message: str, started: float) -> Outcome:
     line = " ".join(message.split())
-    return Outcome(str(path), time.perf_counter() - started, error=line, error_kind=type(exc).__name__)
+    return Outcome(file_name(path), time.perf_counter() - started, error=line, error_kind=type(exc).__name__)

@@ -47,7 +47,7 @@ class ReportWriter:
             self._partial().write_text("")  # told now, not after an hour of reading
         except OSError as exc:
             raise SettingsError(f"cannot write {self._path}: {exc.strerror}") from exc
-        self._sections = tempfile.TemporaryFile("w+", encoding="utf-8", dir=self._path.parent)
+        self._sections = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace", dir=self._path.parent)
         return self
 
     def add(self, outcome: Outcome) -> None:
@@ -66,7 +66,7 @@ class ReportWriter:
         if self._sections is None:
             return
         seconds = time.perf_counter() - self._started
-        with self._partial().open("w", encoding="utf-8") as page, self._sections as sections:
+        with self._partial().open("w", encoding="utf-8", errors="replace") as page, self._sections as sections:
             page.write(_macro("head")(self._tally, self._index, self._settings, seconds))
             sections.seek(0)
             shutil.copyfileobj(sections, page, _COPY_BYTES)
