@@ -22,6 +22,7 @@ FEATURES: dict[str, str] = {
     "skew": "angle of the text lines, degrees",
     "noise": "standard deviation of the paper's grain, grey levels",
     "specks": "specks of ink for each letter",
+    "blockiness": "excess of steps at every eighth pixel, share of the steps between",
     "line_density": "text lines a page",
     "tiled_glyph_height": "height of a letter after the fast model's tiling, pixels",
     "ruling_length": "length of all ruling lines, page heights",
@@ -86,6 +87,7 @@ def _from_picture(view: PageView) -> dict[str, float]:
         "skew": abs(skew) if skew is not None else None,
         "noise": quality.noise_sigma(view),
         "specks": layout.specks(view, glyph) if glyph else None,
+        "blockiness": quality.blockiness(view),
         "line_density": float(lines),
         "tiled_glyph_height": layout.tiled_height_px(glyph, view.width_px, view.height_px) if glyph else None,
         "ruling_length": layout.ruling_length(view),
@@ -93,7 +95,7 @@ def _from_picture(view: PageView) -> dict[str, float]:
         "columns": columns,
         "picture_share": layout.picture_share(view),
         "text_layer": 0.0,
-        "blank": float(lines == 0),
+        "blank": float(lines == 0 and not view.patches),
     }
     return {name: value for name, value in measured.items() if value is not None}
 

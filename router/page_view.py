@@ -27,6 +27,7 @@ _INK = 0.14
 _RULING_LENGTH = 0.045
 """A stroke longer than this share of the working diagonal is a ruling line and not a letter."""
 _PICTURE_SIDE_PX = 250
+_CELL_PX = 8
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def prepare(rgb: Rgb) -> PageView:
     """Return the view of a page picture of shape (height, width, 3), RGB, uint8."""
     height_px, width_px = rgb.shape[:2]
     small = _working_size(rgb)
-    grey = _grey(small)
+    grey = cv2.GaussianBlur(_grey(small), (3, 3), 0) if small.shape == rgb.shape else _grey(small)
     scale = grey.shape[1] / width_px
     # filling what is thinner than the window leaves paper, shaded panels and the edges of these
     filled = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8))
@@ -107,17 +108,19 @@ def _grey(rgb: Rgb) -> Grey:
 
 
 def _ink(grey: Grey, paper: Grey) -> Mask:
-    darker = cv2.subtract(paper, grey)
-    needed = np.maximum((paper.astype(np.uint16) * int(256 * _INK)) >> 8, 12)
-    return np.greater(darker, needed).astype(np.uint8)
+    darker: Grey = cv2.subtract(paper, grey)
+    grain = int(np.median(darker[::7, ::7]))  # most of a page is paper: what its middle pixel differs by is no ink
+    needed = np.maximum((paper.astype(np.uint16) * int(256 * _INK)) >> 8, max(12, 2 * grain))
+    mask: Mask = np.greater(darker, needed).astype(np.uint8)
+    return mask
 
 
 def _pictures(rgb: Rgb, grey: Grey) -> Mask:
     factor = max(1, round(max(grey.shape) / _PICTURE_SIDE_PX))
     little = shrink(grey, factor, factor)
-    colours = cv2.resize(rgb, little.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(np.int16)
+    red, green, blue = cv2.split(cv2.resize(rgb, little.shape[::-1], interpolation=cv2.INTER_NEAREST))
     paper = cv2.dilate(little, np.ones((31, 31), np.uint8))
-    chroma = colours.max(axis=2) - colours.min(axis=2)
+    chroma = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
     solid = ((little < 0.72 * paper) | (chroma > 60)).astype(np.uint8)
     return cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))  # type: ignore[no-any-return]
 
@@ -136,15 +139,15 @@ def _rulings(ink: Mask) -> tuple[Mask, Mask]:
 def _patches(rgb: Rgb, text: Mask, scale: float) -> tuple[Patch, ...]:
     """Cut where text is densest, each cutting from another part of the page."""
     side = int(np.clip(rgb.shape[1] / 6, 192, 480))
-    step = max(8, int(side * scale))
-    density = cv2.blur(text.astype(np.float32), (step, step), borderType=cv2.BORDER_CONSTANT)[::8, ::8].copy()
+    around = max(1, int(side * scale / _CELL_PX))
+    cells = shrink(text * np.uint8(255), _CELL_PX, _CELL_PX).astype(np.float32) / 255
+    density = cv2.blur(cells, (around, around), borderType=cv2.BORDER_CONSTANT)
     patches = []
     for _ in range(PATCHES):
         y, x = np.unravel_index(int(density.argmax()), density.shape)
         if density[y, x] < 0.01:
             break
-        patches.append(_cut(rgb, int(8 * x / scale), int(8 * y / scale), side))
-        around = step // 8 + 1
+        patches.append(_cut(rgb, int(_CELL_PX * (x + 0.5) / scale), int(_CELL_PX * (y + 0.5) / scale), side))
         density[max(0, y - around) : y + around + 1, max(0, x - around) : x + around + 1] = 0.0
     return tuple(p for p in patches if p is not None)
 

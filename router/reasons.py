@@ -15,6 +15,7 @@ _PHRASES = {
     "skew": "text tilted by {value:.0f}°",
     "noise": "grainy paper",
     "specks": "specks between the letters",
+    "blockiness": "strong compression",
     "line_density": "{value:.0f} lines of text",
     "tiled_glyph_height": "small letters ({value:.0f} px after tiling)",
     "ruling_length": "many ruling lines",

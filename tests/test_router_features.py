@@ -54,6 +54,12 @@ def faded(rgb, share):
     return (255 - (255 - rgb.astype(float)) * share).astype(np.uint8)
 
 
+def compressed(rgb, quality):
+    grained_once = grained(rgb, 3)
+    data = cv2.imencode(".jpg", grained_once, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
 def halved(rgb, times):
     return cv2.resize(rgb, None, fx=1 / times, fy=1 / times, interpolation=cv2.INTER_AREA)
 
@@ -79,6 +85,7 @@ RISING = {
     "noise": [draw(), grained(draw(), 5), grained(draw(), 20)],
     "specks": [draw(), speckled(draw(), 0.005), speckled(draw(), 0.02)],
     "illumination": [draw(), shaded(draw(), 0.7), shaded(draw(), 0.4)],
+    "blockiness": [draw(), compressed(draw(), 20), compressed(draw(), 6)],
     "line_density": [draw(lines=8), draw(lines=20), draw(lines=36, scale=0.6)],
     "columns": [draw(columns=1), draw(columns=2), draw(columns=4)],
     "ruling_length": [draw(), table(2), table(6)],
@@ -121,6 +128,12 @@ def test_crossings_of_a_table_are_counted():
 def test_letters_keep_their_measured_height_whatever_the_resolution():
     small, large = draw(), cv2.resize(draw(), None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     assert signals(large)["tiled_glyph_height"] == pytest.approx(signals(small)["tiled_glyph_height"], rel=0.3)
+
+
+def test_text_under_heavy_noise_is_not_taken_for_a_blank_page():
+    found = signals(grained(draw(scale=1.2), 45))
+    assert found["blank"] == 0.0
+    assert found["line_density"] > 10
 
 
 def test_a_white_page_is_blank_and_claims_nothing_about_letters():
