@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.synth_bank import LAYOUTS as BANK_LAYOUTS
 from benchmarks.synth_bank import make_statement
 from benchmarks.synth_content import lexicon, make_locale, make_sale
-from benchmarks.synth_draw import Sheet, render_sheet, save_sheets
+from benchmarks.synth_draw import Sheet, TextItem, render_sheet, save_sheets
 from benchmarks.synth_invoice_pages import InvoicePages
 from benchmarks.synth_layouts_invoice import LAYOUTS as INVOICE_LAYOUTS
 from benchmarks.synth_layouts_invoice import random_layout
@@ -69,7 +69,7 @@ def layouts(kind: str) -> tuple[str, ...]:
 
 def make_document(kind: str, seed: int, layout: str | None = None, pages: int | None = None) -> SynthDocument:
     """Return the document of this seed; `layout` and the number of `pages` are drawn where not given."""
-    rng = Random(f"{kind}/{seed}")
+    rng = Random(f"{kind}/{layout}/{seed}")
     name = layout or rng.choice([*layouts(kind), *([] if kind == "bank_statement" else [FREE] * 3)])
     if kind == "receipt":
         return _receipt(rng, name)
@@ -88,9 +88,10 @@ def _invoice(rng: Random, name: str, pages: int | None) -> SynthDocument:
         drawn = InvoicePages(own, locale, make_sale(own, locale, rows, small=False), _invoice_layout(own, name))
         items = drawn.draw()
         count = len(drawn.draft.sheets)
-        if pages is None or count == pages:
+        last = any(i.field == "line_items" for i in drawn.draft.sheet.items if isinstance(i, TextItem))
+        if pages is None or (count == pages and last):
             break
-        rows = max(1, rows + (3 if count < pages else -max(1, rows // 8)))
+        rows = max(1, rows + (3 if count < pages else 4 if count == pages else -max(1, rows // 9)))
     title = "tax_invoice" if "tax" in drawn.draft.printed.get("document_type", "").lower() else "invoice"
     return _finish("invoice", name, drawn.draft, _sale_key(title, drawn.draft, drawn.draft.sale.total, items))
 
@@ -133,6 +134,8 @@ def _sale_key(kind: str, draft: Any, total: Decimal, items: list[dict[str, str |
     key |= {n: (values.get(n, printed[n]) if n in printed else None) for n in _SALE_FIELDS}
     key["currency"] = sale.locale.currency if _shows_symbol(draft) else None
     key["is_gst_included"] = ("true" if sale.included else "false") if "gst_amount" in printed else None
+    if kind == "receipt":
+        del key["po_number"]  # no field of the receipt schema
     return key | {"line_items": items}
 
 
@@ -168,3 +171,9 @@ def save_images(document: SynthDocument, folder: Path, name: str = "page", dpi: 
     for page, path in zip(document.pages, paths, strict=True):
         render(page, dpi).save(path)
     return paths
+
+
+if __name__ == "__main__":
+    from benchmarks.synth_cli import main
+
+    main()

@@ -108,6 +108,8 @@ def make_company(rng: Random, locale: Locale) -> Party:
     if locale.country == "MY":
         forms = [forms[0].upper(), forms[0].upper(), f"{rng.choice(words['prefixes'])} {root.upper()} {suffix}"]
     name = " ".join(rng.choice(forms).split())
+    if " " not in name:
+        name = " ".join(forms[0].split())
     return _party(rng, locale, name, root)
 
 
@@ -251,6 +253,8 @@ def _make_item(rng: Random, locale: Locale, rate: Decimal, small: bool) -> LineI
     )
     quantity = whole + (Decimal(rng.randint(1, 3)) / 4 if rng.random() < 0.08 else 0)
     ceiling = rng.choice([500, 2000, 6000]) if small else rng.choice([3000, 20000, 90000, 450000])
+    if locale.country == "MY":
+        ceiling = min(ceiling, 12000)
     price = Decimal(rng.randint(90, ceiling)) / 100
     if rng.random() < 0.4:
         price = Decimal(int(price) or 1) + Decimal(rng.choice(["0.00", "0.50", "0.90", "0.95", "0.99"]))

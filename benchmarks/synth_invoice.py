@@ -171,9 +171,12 @@ class InvoiceDraft(Draft):
         self.sheet.rect(x, y - self.step, width, height, self.theme.pale, self.theme.accent)
         label = self.label("total", rate=self.sale.by_rate[-1][0])
         bold = self.theme.body.but(bold=True, size=self.theme.body.size * 1.15)
-        self.put(x + 6, y + self.step * 0.4, label, bold, width=width * 0.45)
+        used = self.put(x + 6, y + self.step * 0.4, label, bold, width=width * 0.32)
+        if self.chance(0.4):
+            due = self.locale.date(self.sale.due)
+            self.put(x + used + 12, y + self.step * 0.4, due, bold, "left", "due_date", width * 0.6 - used)
         amount = self.locale.money.money(self.sale.total)
-        self.put(x + width - 6, y + self.step * 0.4, amount, bold, "right", "total_amount", width * 0.45)
+        self.put(x + width - 6, y + self.step * 0.4, amount, bold, "right", "total_amount", width * 0.34)
         return y + height + self.step * 0.3
 
 

@@ -25,7 +25,7 @@ class InvoicePages:
             theme = replace(theme, heading=theme.heading.but(size=theme.heading.size * 0.7))
         self.draft = InvoiceDraft(rng, locale, theme, sale=sale)
         self.foot_height = 92.0 if layout.foot else 34.0
-        self.title = ""
+        self.page_pattern = rng.choice(locale.words["labels"]["page"])
         self.rows_way = rng.choice(layout.rows)
         self.draft.plan_rows()
 
@@ -128,7 +128,7 @@ class InvoicePages:
         current, draft.sheets = draft.sheets, [sheet]
         small = draft.theme.body.but(size=7.0, colour=GREY)
         if total > 1 or draft.chance(0.3):
-            text = draft.label("page", page=number, pages=total)
+            text = self.page_pattern.format(page=number, pages=total)
             draft.put(frame.x + frame.width, last, text, small, R)
         if self.layout.foot:
             self._foot_columns(frame, last - 66, number)

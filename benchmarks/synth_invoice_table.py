@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from benchmarks.synth_content import LineItem
-from benchmarks.synth_draw import BLACK, GREY, WHITE, Colour, width_of, wrap
+from benchmarks.synth_draw import BLACK, GREY, WHITE, Colour, wrap
 from benchmarks.synth_invoice import InvoiceDraft
 
 
@@ -236,4 +236,3 @@ def _strip(draft: InvoiceDraft, frame: Frame, y: float, rows: list[SumRow]) -> f
 
 
 SUMS = ("right", "labels_right", "box", "left", "strip")
-__all__ = ["RULES", "SUMS", "Frame", "SumRow", "Table", "draw_sums", "plan_sums", "width_of"]

@@ -13,6 +13,8 @@ from benchmarks.synth_draw import BLACK, Sheet, Style, width_of
 from benchmarks.synth_receipt_sums import ITEM_WAYS, draw_sums
 from benchmarks.synth_theme import Draft, make_theme
 
+_MALAY = {"Tarikh", "JUMLAH", "Tunai", "Baki", "TERIMA KASIH", "Total RM"}
+
 
 @dataclass(frozen=True)
 class ReceiptLayout:
@@ -49,11 +51,16 @@ class ReceiptDraft(Draft):
 
     def word(self, name: str, **values: object) -> str:
         """Return one of the words for a receipt's label in the document's language."""
-        words: dict[str, Any] = self.locale.words
-        own = words.get("receipt", {}).get(name)
+        habits: dict[str, Any] = self.locale.words
+        own = habits.get("receipt", {}).get(name)
         if own is None and self.locale.language not in {"en", "ms"}:
-            own = words["labels"].get(name)
-        pattern: str = self.rng.choice(own or lexicon()["receipt"][name])
+            own = habits["labels"].get(name)
+        words = own or lexicon()["receipt"][name]
+        if self.locale.country != "MY":
+            words = [w for w in words if w not in _MALAY]
+        if len(self.sale.by_rate) > 1:
+            words = [w for w in words if "{rate}" not in w] or words
+        pattern: str = self.rng.choice(words)
         return pattern.format(tax=self.locale.tax_word, **{"rate": self.rate, **values})
 
     @property
@@ -147,13 +154,15 @@ def _overprint(draft: ReceiptDraft) -> None:
 def _head(draft: ReceiptDraft) -> None:
     party, align = draft.sale.supplier, draft.rng.choice(draft.layout.head)
     bold = draft.theme.body.but(bold=True, size=draft.theme.body.size * draft.rng.choice([1, 1, 1.2, 1.5]))
-    draft.say(party.name, align, "supplier_name", bold)
     my = draft.locale.country == "MY"
+    if my and draft.chance(0.25):
+        party = replace(party, name=_mixed_case(party.name), address=tuple(_mixed_case(a) for a in party.address))
+    draft.say(party.name, align, "supplier_name", bold)
     tax_shown, registered = draft.chance(0.65 if draft.sale.taxed else 0.2), my and draft.chance(0.55)
     if registered:
         number = f"({numbers.digits(draft.rng, draft.rng.choice([6, 7]))}-{draft.rng.choice('WXTPDHMK')})"
-        label = draft.rng.choice(["", "", "CO. REG: ", "(CO.REG : "])
-        _labelled(draft, align, label.strip(), number.strip("()") if label.startswith("(") else number, not tax_shown)
+        label = draft.rng.choice(["", "", "CO. REG:", "CO.REG :", "Company No:"])
+        _labelled(draft, align, label, number.strip("()") if label else number, not tax_shown)
     if draft.chance(0.1):
         draft.say(f"({make_root(draft.rng).upper()} BRANCH)", align)
     draft.y = draft.lines(draft.left, draft.y, party.address, None, align, "business_address", draft.width)
@@ -169,6 +178,10 @@ def _head(draft: ReceiptDraft) -> None:
         draft.say(line, align)
     if tax_shown:
         _labelled(draft, align, draft.rng.choice(draft.locale.place["id_words"]).strip(), party.tax_number, True)
+
+
+def _mixed_case(text: str) -> str:
+    return " ".join(w if w in {"S/B", "(M)"} else w.title() for w in text.split(" "))
 
 
 def _labelled(draft: ReceiptDraft, align: str, label: str, value: str, is_field: bool) -> None:

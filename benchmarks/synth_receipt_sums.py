@@ -59,7 +59,7 @@ def _two_lines(draft: ReceiptDraft, items: Items) -> None:
             draft.put(draft.left, draft.y, item.code, width=draft.width * 0.34)
         middle = f"{_quantity(draft, item)}{cross}{number(item.unit_price)}"
         anchor = (draft.left + draft.width * 0.68, "right") if with_code else (draft.left + 12, "left")
-        draft.put(anchor[0], draft.y, middle, None, anchor[1], "line_items", draft.width * 0.4)
+        draft.put(anchor[0], draft.y, middle, None, anchor[1], "line_items", draft.width * 0.32)
         amount = number(item.total) + tax_code
         draft.put(draft.left + draft.width, draft.y, amount, None, "right", "line_items", draft.width * 0.28)
         _record(draft, item, True, True)
@@ -204,7 +204,13 @@ def _summary(draft: ReceiptDraft) -> None:
     number, top = draft.locale.money.number, draft.y - draft.step
     boxed = draft.chance(0.4)
     x, width = draft.left + (5 if boxed else 0), draft.width - (10 if boxed else 0)
-    lines = [(draft.word("summary"), draft.rng.choice(["Amt(RM)", "Amount", "Net"]), "Tax")]
+    lines = [
+        (
+            draft.word("summary"),
+            draft.rng.choice(["Amt(RM)" if draft.locale.country == "MY" else "Amount", "Amount", "Net"]),
+            "Tax",
+        )
+    ]
     for rate, net, tax in draft.sale.by_rate:
         code = draft.rng.choice(["SR", "S", "A", draft.locale.tax_word])
         lines.append((f"{code} @ {rate.normalize():f}%", number(net), number(tax)))
