@@ -98,4 +98,6 @@ def _install_hint(entry: EntryPoint, exc: ImportError) -> str:
         extra = re.search(r"extra == [\"']([\w-]+)[\"']", requirement)
         if package and extra and package[0].replace("-", "_").lower() == module.lower():
             return f"install it with: pip install '{distribution}[{extra[1]}]'"
-    return f"install it with: pip install {module}" if module else "check its installation"
+    if not module or module == entry.module.partition(".")[0]:
+        return "its own code is missing: install it again"
+    return f"install it with: pip install {module}"

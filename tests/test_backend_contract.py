@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 from bad_inputs import encode, picture, text_pdf
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from backends import registry
@@ -88,8 +90,10 @@ def test_an_unknown_backend_lists_the_known_ones():
         registry.create("ocr-fats")
 
 
-def test_a_missing_package_becomes_an_install_hint(monkeypatch):
-    entry = registry.EntryPoint("gone", "no_such_package_here.module:create", registry.GROUP)
+def test_a_missing_package_becomes_an_install_hint(monkeypatch, tmp_path):
+    (tmp_path / "lane_in_a_plugin.py").write_text("import no_such_package_here\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = registry.EntryPoint("gone", "lane_in_a_plugin:create", registry.GROUP)
     monkeypatch.setattr(registry, "_registered", lambda: {"gone": entry})
     with pytest.raises(BackendUnavailableError, match="pip install no_such_package_here"):
         registry.create("gone")
@@ -135,6 +139,13 @@ def test_a_json_answer_with_rows_is_read():
 )
 def test_a_cut_off_answer_keeps_its_finished_fields(text, finished):
     assert set(parse_answer(text, ("supplier_name", "total_amount"), truncated=True).fields) == finished
+
+
+@given(text=st.text(st.sampled_from('ab_:\n "{}[],1.\\*') | st.characters()), truncated=st.booleans())
+def test_no_answer_breaks_the_parser(text, truncated):
+    for answer in parse_answer(text, ("a", "b", "a_b"), truncated).fields.values():
+        assert 0 <= answer.start <= answer.end <= len(text)
+        assert answer.raw is None or answer.raw.strip()
 
 
 def test_unknown_keys_are_dropped_and_counted():

@@ -66,9 +66,6 @@ def main() -> None:
         _end(" ".join(str(exc).split()), 2)
     except KeyboardInterrupt:
         _end("interrupted", 130)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
-        sys.exit(0)
     except Exception as exc:
         _end(f"internal error, please report it: {type(exc).__name__}: {exc}", 1)
 

@@ -106,7 +106,7 @@ def run(
     if processes is not None:
         settings = settings.model_copy(update={"processes": processes})
     worker = DocumentWorker(load_schema(schema), settings, tier.value, pictured=report is not None)
-    create_lanes(settings), create_policy(settings)  # a wrong setting is told once, before any document
+    create_lanes(settings, tier.value), create_policy(settings)  # a wrong setting is told once, before any document
     found = find_paths(paths, sys.stdin)
     stderr = Console(stderr=True, highlight=False)
     if found.skipped:

@@ -119,9 +119,9 @@ def result_table(outcome: Outcome) -> Group:
         (f"  score {result.route.score:.2f} → {result.route.tier}  {outcome.elapsed_s:.1f} s", "dim"),
     )
     table = _table()
-    table.add_column("field", no_wrap=True)
+    table.add_column("field", no_wrap=True, min_width=max(map(len, result.fields), default=0))
     table.add_column("value", overflow="ellipsis", no_wrap=True)
-    table.add_column("confidence", justify="right", no_wrap=True)
+    table.add_column("confidence", justify="right", no_wrap=True, min_width=len("confidence"))
     table.add_column("from", no_wrap=True, overflow="ellipsis")
     present = [(n, f) for n, f in result.fields.items() if f.chosen.present]
     for name, merged in present[:_FIELDS_SHOWN]:

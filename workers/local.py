@@ -55,7 +55,7 @@ class DocumentWorker:
             started = time.perf_counter()
             try:
                 if not made:
-                    made.append((create_lanes(self.settings), create_policy(self.settings)))
+                    made.append((create_lanes(self.settings, self.tier), create_policy(self.settings)))
                 return self._read(path, *made[0], started)
             except DocrouteError as exc:
                 return _failed(path, exc, str(exc), started)
@@ -85,13 +85,17 @@ class DocumentWorker:
         return page_pictures(document, pages, report.pages, report.width_px) if self.pictured else ()
 
 
-def create_lanes(settings: Settings) -> Lanes:
-    """Return the configured lanes; raise `BackendError` when one cannot be made, `SettingsError` for unused options."""
+def create_lanes(settings: Settings, tier: TierChoice = "auto") -> Lanes:
+    """Return the configured lanes; raise `BackendError` when one cannot be made, `SettingsError` for unused options.
+
+    A forced tier needs its own backend only, and that lane then stands for both.
+    """
     lanes = settings.lanes
     for name in lanes.options:
         if name not in {lanes.fast, lanes.deep}:
             raise SettingsError(f"lanes.options.{name}: no lane uses the backend {name!r}")
-    return Lanes(*(registry.create(name, lanes.options.get(name)) for name in (lanes.fast, lanes.deep)))
+    names = (lanes.fast, lanes.deep) if tier == "auto" else (lanes.fast if tier == "fast" else lanes.deep,) * 2
+    return Lanes(*(registry.create(name, lanes.options.get(name)) for name in names))
 
 
 def create_policy(settings: Settings) -> Policy:

@@ -12,11 +12,11 @@ from workers.pictures import PagePicture
 
 RULES = {
     "only": "one reading",
-    "agree": "both readings agree",
-    "validator": "chosen by arithmetic or checksum",
-    "grounded": "chosen because it stands on the page",
-    "calibrated": "chosen by the higher confidence",
-    "unresolved": "the readings differ and nothing decides",
+    "agree": "both agree",
+    "validator": "arithmetic or a checksum decides",
+    "grounded": "fits the words of the page",
+    "calibrated": "more probable",
+    "unresolved": "kept, but nothing decides",
 }
 FEATURES_SHOWN = 8
 
@@ -161,7 +161,7 @@ def _field(name: str, merged: MergedField, result: Result) -> FieldView:
         confidence=_number(chosen.confidence),
         percent=100 * (chosen.confidence or 0.0),
         level=level(chosen.confidence),
-        tier=chosen.provenance.tier if chosen.provenance else "",
+        tier=_tier(chosen),
         rule=RULES[merged.rule],
         escalated_because=result.escalation_reasons.get(name, "not sure enough")
         if name in result.escalated_fields
@@ -176,12 +176,16 @@ def _field(name: str, merged: MergedField, result: Result) -> FieldView:
 
 def _candidate(candidate: FieldValue, chosen: FieldValue) -> CandidateView:
     return CandidateView(
-        tier=candidate.provenance.tier if candidate.provenance else "?",
+        tier=_tier(candidate),
         text=_text(candidate),
         confidence=_number(candidate.confidence),
         level=level(candidate.confidence),
-        chosen=candidate.provenance == chosen.provenance and _text(candidate) == _text(chosen),
+        chosen=_tier(candidate) == _tier(chosen) and _text(candidate) == _text(chosen),
     )
+
+
+def _tier(value: FieldValue) -> str:
+    return value.provenance.tier if value.provenance else ""
 
 
 def _text(value: FieldValue) -> str:
