@@ -104,10 +104,10 @@ def page_pdf(
     )
 
 
-def text_pdf(lines: list[str], pages: int = 1, password: str | None = None) -> bytes:
+def text_pdf(lines: list[str], pages: int = 1, password: str | None = None, owner_password: str | None = None) -> bytes:
     """Return an A4 PDF with the lines as text, the first 100 points below the top edge."""
     buffer = io.BytesIO()
-    encryption = StandardEncryption(password) if password else None
+    encryption = None if password is None else StandardEncryption(password, owner_password)
     canvas = Canvas(buffer, pagesize=(595, 842), encrypt=encryption)
     for _ in range(pages):
         for index, line in enumerate(lines):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from router.documents.blank import ink_marks, is_blank
 from router.types import Rgb
@@ -22,7 +24,9 @@ def noisy(rgb: Rgb, sigma: float) -> Rgb:
 
 
 def with_text(rgb: Rgb, shade: int, text: str = "Total 12.50", scale: float = 0.7) -> Rgb:
-    return cv2.putText(rgb.copy(), text, (300, 500), cv2.FONT_HERSHEY_SIMPLEX, scale, (shade,) * 3, 2, cv2.LINE_AA)
+    rgb = rgb.copy()
+    cv2.putText(rgb, text, (300, 500), cv2.FONT_HERSHEY_SIMPLEX, scale, (shade,) * 3, 2, cv2.LINE_AA)
+    return rgb
 
 
 def with_shadow(rgb: Rgb) -> Rgb:
@@ -52,6 +56,16 @@ def with_dust(rgb: Rgb) -> Rgb:
     return rgb
 
 
+def enlarged(rgb: Rgb) -> Rgb:
+    return np.asarray(cv2.resize(rgb, (2480, 3508)), np.uint8)
+
+
+def compressed(rgb: Rgb) -> Rgb:
+    buffer = io.BytesIO()
+    Image.fromarray(noisy(rgb, 3)).save(buffer, "JPEG", quality=40)
+    return np.asarray(Image.open(buffer))
+
+
 SPOILINGS: list[Callable[[Rgb], Rgb]] = [
     lambda rgb: rgb,
     with_shadow,
@@ -60,8 +74,8 @@ SPOILINGS: list[Callable[[Rgb], Rgb]] = [
     with_dust,
     lambda rgb: noisy(rgb, 4),
     lambda rgb: noisy(rgb, 12),
-    lambda rgb: cv2.resize(rgb, (2480, 3508)),
-    lambda rgb: cv2.imdecode(cv2.imencode(".jpg", noisy(rgb, 3), [cv2.IMWRITE_JPEG_QUALITY, 40])[1], cv2.IMREAD_COLOR),
+    enlarged,
+    compressed,
 ]
 
 

@@ -184,7 +184,7 @@ def test_a_worker_killed_in_the_middle_is_asked_again() -> None:
 
     with open_document(data, "x") as opened:
         pages = opened._pages
-        killed = []
+        killed: list[int] = []
 
         def once(worker: pdf_process.PdfProcess) -> int:
             if not killed:
@@ -242,6 +242,20 @@ def test_threads_read_different_documents_at_once() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_pdf_that_only_forbids_changes_is_read() -> None:
+    assert [word.text for word in first_page(text_pdf(["hello"], password="", owner_password="key"))[0]] == ["hello"]
+
+
+def test_a_worker_is_replaced_after_many_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf_process, "_MAX_DOCUMENTS", 2)
+    pdf_process.POOL.close()
+    seen: set[int] = set()
+    for number in range(4):
+        with open_document(text_pdf([f"page {number}"]), "x"):
+            seen.update(worker.pid for worker in pdf_process.POOL._idle)
+    assert len(seen) == 2
 
 
 def test_only_the_last_few_pictures_are_kept() -> None:

@@ -20,6 +20,7 @@ _NOISE_SIGMAS = 6.0
 _MIN_LETTERS = 4.0
 _DRAWING_AREA_PX = 400
 _MIN_SIDE_PX = 8
+_SURROUNDINGS_PX = 13
 
 
 def is_blank(rgb: Rgb) -> bool:
@@ -47,19 +48,25 @@ def _marks(gray: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.float
 
 
 def _small_gray(rgb: Rgb) -> NDArray[np.uint8]:
-    scale = _SIDE_PX / max(rgb.shape[:2])
-    if scale < 1:
-        size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
-        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    scale = min(1.0, _SIDE_PX / max(gray.shape))
+    size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _paper(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the shade of the paper at every pixel: the median of the surroundings, found on a quarter of the size."""
+    size = (max(1, gray.shape[1] // 4), max(1, gray.shape[0] // 4))
+    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    kernel = max(3, min(_SURROUNDINGS_PX, min(size) // 2 * 2 - 1))
+    blurred = cv2.medianBlur(small, kernel)
+    return np.asarray(cv2.resize(blurred, gray.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _ink_mask(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    kernel = max(3, min(51, min(gray.shape) // 2 * 2 - 1))
-    paper = cv2.medianBlur(gray, kernel)
-    difference = np.asarray(cv2.absdiff(gray, paper), np.float32)
+    difference = np.asarray(cv2.absdiff(gray, _paper(gray)), np.uint8)
     # the paper's own grain decides what stands out: ink covers far less than half of the page
-    sigma = 1.4826 * float(np.median(difference))
+    sigma = 1.4826 * float(np.median(difference[::3, ::3]))
     mask = np.asarray(difference > max(_MIN_CONTRAST, _NOISE_SIGMAS * sigma), np.uint8)
     side, end = _margins(gray.shape[1], gray.shape[0])
     mask[:end] = mask[-end:] = 0

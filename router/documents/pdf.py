@@ -87,8 +87,8 @@ class PdfPages:
             return
         worker.document_id = None
         worker.send({"op": "open", "memory_bytes": self._limits.worker_memory_bytes}, self._data, self._patience_s())
-        worker.page_count = self._count = int(worker.receive(self._patience_s())[0]["pages"])
-        worker.document_id = self._id
+        self._count = int(worker.receive(self._patience_s())[0]["pages"])
+        worker.hold(self._id, self._count)
 
     def _patience_s(self) -> float:
         return max(0.001, min(self._limits.page_timeout_s, self._opening_ends - time.monotonic()))

@@ -25,6 +25,7 @@ from router.errors import CorruptDocumentError, DocumentError, EncryptedDocument
 _SCRIPT = Path(__file__).with_name("pdf_worker.py")
 _LENGTH = struct.Struct("<I")
 _MAX_IDLE = 2
+_MAX_DOCUMENTS = 500
 _DROP_TIMEOUT_S = 5.0
 _ERRORS: dict[str, type[DocumentError]] = {
     "corrupt": CorruptDocumentError,
@@ -53,11 +54,21 @@ class PdfProcess:
         self._stdout = cast(IO[bytes], self._process.stdout)
         self.document_id: str | None = None
         self.page_count = 0
+        self._documents = 0
 
     @property
     def pid(self) -> int:
         """Return the process id."""
         return self._process.pid
+
+    def hold(self, document_id: str, page_count: int) -> None:
+        """Note which document the process has opened."""
+        self.document_id, self.page_count = document_id, page_count
+        self._documents += 1
+
+    def is_worn(self) -> bool:
+        """Return whether the process has read so many documents that what it leaked may count."""
+        return self._documents >= _MAX_DOCUMENTS and self.document_id is None
 
     def is_alive(self) -> bool:
         """Return whether the process still runs."""
@@ -152,7 +163,7 @@ class PdfProcessPool:
 
     def give(self, worker: PdfProcess) -> None:
         """Keep a worker for the next call, or end it when enough are idle."""
-        if len(self._idle) < _MAX_IDLE:
+        if len(self._idle) < _MAX_IDLE and not worker.is_worn():
             self._idle.append(worker)
         else:
             worker.close()
@@ -161,7 +172,7 @@ class PdfProcessPool:
         """Let idle workers drop a document, so that its bytes do not outlive it."""
         for worker in self._drain():
             if worker.document_id != document_id or worker.drop():
-                self._idle.append(worker)
+                self.give(worker)
 
     def _drain(self) -> list[PdfProcess]:
         """Return all live idle workers, which are then the caller's."""

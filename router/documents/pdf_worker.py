@@ -29,6 +29,8 @@ CHARACTER = struct.Struct("<I7fB")
 GENERATED, UNMAPPED, INVISIBLE, HYPHEN = 1, 2, 4, 8
 _AFFINE_UNIT = 1_000_000
 _ALARM_SLACK_S = 5
+_MAX_ANNOTATIONS = 1000
+_ANNOTATIONS_WITH_TEXT = (c.FPDF_ANNOT_WIDGET, c.FPDF_ANNOT_FREETEXT, c.FPDF_ANNOT_STAMP)
 
 
 class PageError(Exception):
@@ -129,9 +131,20 @@ class Reader:
 
 def _flatten(page: Any) -> bool:
     """Merge filled form fields and notes into the page's content, so that their text is found; True when it changed."""
-    if c.FPDFPage_GetAnnotCount(page) <= 0:
+    count = min(c.FPDFPage_GetAnnotCount(page), _MAX_ANNOTATIONS)
+    if not any(_annotation_kind(page, index) in _ANNOTATIONS_WITH_TEXT for index in range(count)):
         return False
     return bool(c.FPDFPage_Flatten(page, c.FLAT_NORMALDISPLAY) == c.FLATTEN_SUCCESS)
+
+
+def _annotation_kind(page: Any, index: int) -> int:
+    annotation = c.FPDFPage_GetAnnot(page, index)
+    if not annotation:
+        return int(c.FPDF_ANNOT_UNKNOWN)
+    try:
+        return int(c.FPDFAnnot_GetSubtype(annotation))
+    finally:
+        c.FPDFPage_CloseAnnot(annotation)
 
 
 def _check_box(page: Any, number: int) -> None:
@@ -183,13 +196,14 @@ class _CharacterReader:
         c.FPDFText_GetCharBox(text, index, left, right, bottom, top)
         c.FPDFText_GetLooseCharBox(text, index, loose)
         box = (left.value, bottom.value, right.value, top.value, loose.bottom, loose.top)
-        return (c.FPDFText_GetUnicode(text, index), *box, c.FPDFText_GetCharAngle(text, index), self._flags(index))
+        code = c.FPDFText_GetUnicode(text, index)
+        return (code, *box, c.FPDFText_GetCharAngle(text, index), self._flags(index, code))
 
-    def _flags(self, index: int) -> int:
+    def _flags(self, index: int, code: int) -> int:
         text = self._text
         flags = GENERATED if c.FPDFText_IsGenerated(text, index) == 1 else 0
         flags |= UNMAPPED if c.FPDFText_HasUnicodeMapError(text, index) == 1 else 0
-        flags |= HYPHEN if c.FPDFText_IsHyphen(text, index) == 1 else 0
+        flags |= HYPHEN if code < ord(" ") and c.FPDFText_IsHyphen(text, index) == 1 else 0
         return flags | (0 if self._is_visible(index) else INVISIBLE)
 
     def _is_visible(self, index: int) -> bool:

@@ -100,24 +100,29 @@ def open_document(data: bytes, uri: str, limits: Limits = _DEFAULT) -> OpenedDoc
 def read_file(path: Path, limits: Limits = _DEFAULT) -> OpenedDocument:
     """Return the document in a regular file; raise `DocumentError` before reading a file that is too large."""
     try:
-        # without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise DocumentError(f"a {_kind(status.st_mode)}, not a regular file; name the file itself")
-            _check_bytes(status.st_size, limits)
-            data = file.read(limits.max_bytes + 1)
+        data = _read_regular(path, limits)
     except FileNotFoundError as exc:
         raise DocumentError("no such file; check the name") from exc
     except (OSError, ValueError) as exc:
-        if isinstance(exc, IsADirectoryError) or (isinstance(exc, PermissionError) and Path(path).is_dir()):
-            raise DocumentError("a directory, not a file; name the files in it") from exc
         reason = getattr(exc, "strerror", None) or str(exc)
         raise DocumentError(
             f"the file cannot be read ({reason}); check that it exists and that you may read it"
         ) from exc
     return open_document(data, str(path), limits)
+
+
+def _read_regular(path: Path, limits: Limits) -> bytes:
+    # without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise DocumentError(f"a {_kind(status.st_mode)}, not a file; name the file itself")
+        _check_bytes(status.st_size, limits)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(limits.max_bytes + 1)
+    finally:
+        os.close(descriptor)
 
 
 def _check_bytes(size_bytes: int, limits: Limits) -> None:

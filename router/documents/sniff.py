@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import string
-
 from router.errors import EmptyDocumentError, UnsupportedTypeError
 
 PNG = "image/png"
@@ -23,7 +21,6 @@ _PREFIXES = (
 )
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _PDF_HEADER_WITHIN_BYTES = 1024
-_PRINTABLE = frozenset(string.printable.encode())
 
 
 def media_type(data: bytes) -> str:
@@ -55,6 +52,7 @@ def _looks_like(data: bytes) -> str:
         return "the content is a GIF picture"
     if not head.strip(b"\x00"):
         return "the content is only zero bytes"
-    if sum(byte in _PRINTABLE for byte in head) > 0.95 * len(head):
+    letters = head.decode("utf-8", errors="ignore")
+    if len(letters.encode()) > 0.95 * len(head) and all(letter.isprintable() or letter.isspace() for letter in letters):
         return "the content is plain text"
     return "the content is of an unknown type"
