@@ -82,7 +82,7 @@ def test_a_content_stream_that_unpacks_to_a_gigabyte_does_not_reach_the_caller()
 
 
 def test_a_picture_bomb_in_a_pdf_is_drawn_within_the_memory_limit() -> None:
-    side = 20_000
+    side = 12_000
     extra = b"/Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceRGB/BitsPerComponent 8" % (side, side)
     bomb = page_pdf(
         b"q 500 0 0 500 0 0 cm /Im1 Do Q",
