@@ -118,7 +118,7 @@ def measure_all(todo: list[Sample], cache: Path, lane: str, processes: int, agai
                 known[measurement.key] = measurement
                 out.write(json.dumps(asdict(measurement)) + "\n")
                 out.flush()
-        for sample in progress.track(stale, description="signals"):
+        for sample in progress.track(stale, description="signals") if stale else ():
             signals, score_ms = _signals(_picture(sample))
             known[sample.key] = Measurement(**{**asdict(known[sample.key]), "features": signals, "score_ms": score_ms})
             out.write(json.dumps(asdict(known[sample.key])) + "\n")

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 from router.errors import SettingsError
 from router.reasons import describe
 from router.schema import FieldSpec, Schema
-from router.types import ComplexityScore, Extraction, FieldValue, Frozen, Route, Unit
+from router.types import ComplexityScore, Extraction, FieldValue, Frozen, Route, Tier, Unit
 
 POLICY_FILE = "policy_v1.json"
 
@@ -124,13 +124,8 @@ def route(
     probability = score.value if p_escalate is None else p_escalate
     threshold = max(policy.threshold, 1.0 - cost_fast / cost_deep)
     deep = probability > threshold
-    why = describe(score)
-    if not deep and not why:
-        why = describe(score, harder=False) or "nothing unusual about the page"
-    chance = f"the fast lane fails with {probability:.2f}, {'over' if deep else 'not over'} {threshold:.2f}"
-    return Route(
-        tier="deep" if deep else "fast", score=score.value, threshold=threshold, reason=f"{why or 'hard'}: {chance}"
-    )
+    tier: Tier = "deep" if deep else "fast"
+    return Route(tier=tier, score=score.value, threshold=threshold, reason=_reason(score, deep, probability, threshold))
 
 
 def review(extraction: Extraction, schema: Schema, policy: Policy) -> Review:
@@ -164,6 +159,15 @@ def quantile_threshold(confidences: Sequence[float], budget: float) -> float:
 def gain_by_share(gains: Sequence[float], shares: Sequence[float]) -> tuple[tuple[float, float], ...]:
     """Return the pairs of `Policy.gain_by_share` from the gains of all fields of a traffic (0 without doubt)."""
     return tuple((share, 1.0 - quantile_threshold([1.0 - gain for gain in gains], share)) for share in sorted(shares))
+
+
+def _reason(score: ComplexityScore, deep: bool, probability: float, threshold: float) -> str:
+    limit = f"{'over' if deep else 'not over'} {threshold:.0%}"
+    chance = f"{probability:.0%} chance that the fast lane gets a field wrong, {limit}"
+    if harder := describe(score):
+        return f"{chance}: {harder}"
+    easier = describe(score, harder=False)
+    return f"{chance}: {easier or 'nothing unusual about the page'}"
 
 
 def _doubt(extraction: Extraction, spec: FieldSpec, policy: Policy) -> tuple[float, str] | None:

@@ -88,7 +88,8 @@ def test_the_route_keeps_its_threshold_and_says_why_in_words():
     assert hard.tier == "deep"
     assert "blurred letters" in hard.reason
     assert "small letters (9 px after tiling)" in hard.reason
-    assert f"{hard.score:.2f}, over 0.50" in hard.reason
+    assert f"{hard.score:.0%} chance" in hard.reason
+    assert "over 50%" in hard.reason
 
 
 def test_an_easy_page_says_so():
