@@ -125,15 +125,19 @@ def _run_all(
     progress: bool | None,
 ) -> Tally:
     started = time.perf_counter()
+    shown = stderr.is_terminal if progress is None else progress
+    stdout = output_console()
+    if shown and stdout.is_terminal:
+        stdout = stderr  # one terminal: tables must go above the moving bar
     with ExitStack() as stack:
         outputs = _Outputs(
             stderr=stderr,
-            stdout=None if json else output_console(),
+            stdout=None if json else stdout,
             lines=stack.enter_context(JsonLines(out)) if out else None,
             report=stack.enter_context(ReportWriter(report, worker.settings)) if report else None,
             json=json,
         )
-        bar = stack.enter_context(progress_bar(stderr, stderr.is_terminal if progress is None else progress))
+        bar = stack.enter_context(progress_bar(stderr, shown))
         task = bar.add_task("", total=len(paths))
         for outcome in _stopping(run_documents(paths, worker), stack):
             outputs.take(outcome)
