@@ -91,9 +91,10 @@ def _low_resolution(rgb: Rgb, severity: float, rng: np.random.Generator) -> Rgb:
 def _jpeg(rgb: Rgb, severity: float, rng: np.random.Generator) -> Rgb:
     """Compression from quality 75 down to 6."""
     done, data = cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(75 - 69 * severity)])
-    if not done:
+    again = cv2.imdecode(data, cv2.IMREAD_COLOR) if done else None
+    if again is None:
         raise ValueError("the picture could not be encoded")
-    return _bytes(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1])
+    return _bytes(again[:, :, ::-1])
 
 
 def _fade(rgb: Rgb, severity: float, rng: np.random.Generator) -> Rgb:

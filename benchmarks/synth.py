@@ -7,7 +7,7 @@ writes pictures (or PDFs with --pdf) and keys/NAME.json. The same seed gives the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -106,7 +106,6 @@ def _receipt(rng: Random, name: str) -> SynthDocument:
 
 def _statement(rng: Random, name: str, pages: int | None) -> SynthDocument:
     locale = make_locale(rng, rng.choice([*["AU"] * 6, "GB", "DE", "FR", "NL", "AT"]))
-    locale = replace(locale, language="en") if locale.language != "en" else locale
     count = rng.choice([4, 8, 14, 20, 28]) if pages in (None, 1) else 42 * pages - 30
     seed = rng.random()
     for _ in range(12):

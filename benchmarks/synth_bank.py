@@ -8,8 +8,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from benchmarks.synth_bank_content import Account, Movement, make_account
-from benchmarks.synth_content import Locale, lexicon
+from benchmarks.synth_bank_content import Account, Movement, bank_words, make_account
+from benchmarks.synth_content import Locale
 from benchmarks.synth_draw import BLACK, GREY, WHITE, Sheet, width_of
 from benchmarks.synth_theme import Draft, Theme, make_theme
 
@@ -49,7 +49,7 @@ class BankDraft(Draft):
 
     def bank_word(self, name: str) -> str:
         """Return one of the words for a statement's label."""
-        word: str = self.rng.choice(lexicon()["bank"][name])
+        word: str = self.rng.choice(bank_words(self.locale)[name])
         return word
 
 
@@ -119,7 +119,7 @@ def _new_page(draft: BankDraft) -> float:
 
 def _rows(draft: BankDraft) -> list[tuple[str, str, str]]:
     account, date = draft.account, draft.locale.date
-    joiner = draft.rng.choice([" - ", " to ", " – "])
+    joiner = draft.rng.choice([" - ", " to " if draft.locale.language == "en" else " - ", " – "])
     rows = [(draft.bank_word("account_holder"), account.holder.name, "account_holder")]
     if account.bsb:
         rows.append((draft.bank_word("bsb_number"), account.bsb, "bsb_number"))
@@ -257,11 +257,11 @@ def _turn(draft: BankDraft, y: float, balance: Decimal) -> float:
     carries = draft.layout.summary != "box"
     amount, edge, left = draft.locale.money.number(balance), draft.stops[-1], draft.stops[1][1] + 3
     if carries:
-        draft.put(left, y, "Carried forward")
+        draft.put(left, y, draft.label("carried"))
         draft.put(edge[2] - 3, y, amount, None, "right")
     y = _table_head(draft, _new_page(draft) + draft.step)
     if carries:
-        draft.put(left, y, "Brought forward")
+        draft.put(left, y, draft.label("brought", previous=len(draft.sheets) - 1))
         draft.put(edge[2] - 3, y, amount, None, "right")
         y += draft.step * 1.15
     return y

@@ -45,9 +45,14 @@ class Account:
         return self.movements[-1].balance if self.movements else self.opening
 
 
+def bank_words(locale: Locale) -> dict[str, list[str]]:
+    """Return the words of statements in the document's language, English where it has none of its own."""
+    return {**lexicon()["bank"], **locale.words.get("bank", {})}
+
+
 def make_account(rng: Random, locale: Locale, count: int) -> Account:
     """Return an invented account with `count` movements."""
-    words, eu = lexicon()["bank"], locale.country != "AU"
+    words, eu = bank_words(locale), locale.country != "AU"
     start = dt.date(2015 + rng.randint(0, 10), rng.randint(1, 12), 1)
     end = start + dt.timedelta(days=rng.choice([29, 29, 30, 60, 89]))
     opening = balance = Decimal(rng.randint(50_00, 9_000_00)) / 100

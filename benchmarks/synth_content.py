@@ -91,7 +91,7 @@ def make_root(rng: Random) -> str:
     """Return an invented proper name."""
     heads, tails = lexicon()["names"]["heads"], lexicon()["names"]["tails"]
     middle = rng.choice(heads) if rng.random() < 0.2 else ""
-    return (rng.choice(heads) + middle + rng.choice(tails)).title()
+    return str(rng.choice(heads) + middle + rng.choice(tails)).title()
 
 
 def make_company(rng: Random, locale: Locale) -> Party:

@@ -7,7 +7,7 @@ the same pages.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -62,7 +62,7 @@ class Style:
 
     def but(self, **changes: object) -> Style:
         """Return a copy with some attributes changed."""
-        return Style(**{**self.__dict__, **changes})  # type: ignore[arg-type]
+        return replace(self, **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _paint_text(picture: Image.Image, item: TextItem, scale: float) -> None:
     if abs(wanted - 1) > 0.01:  # hinting rounds advances, and a stretch is drawn by scaling
         mask = mask.resize((max(1, round(mask.width * wanted)), mask.height), Image.Resampling.BILINEAR)
     corner = (round(item.x * scale + left * wanted), round(item.y * scale + top))
-    picture.paste(_rgb(style.colour), (*corner, corner[0] + mask.width, corner[1] + mask.height), mask)
+    picture.paste(_rgb(style.colour) or (0, 0, 0), (*corner, corner[0] + mask.width, corner[1] + mask.height), mask)
 
 
 def _rgb(colour: Colour | None) -> tuple[int, int, int] | None:

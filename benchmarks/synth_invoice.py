@@ -144,7 +144,13 @@ class InvoiceDraft(Draft):
             return y
         if self.chance(0.75):
             heading = body.but(bold=True, colour=self.rng.choice([BLACK, self.theme.accent, GREY]))
-            y = self.lines(x, y, [self.label("bill_to") + self.rng.choice(["", ":", ""])], heading, align, "", width)
+            text = self.label("bill_to")
+            if self.chance(0.15) and align == "left":
+                pair(
+                    self, x, y, width, align, text if text.endswith(":") else text + ":", party.name, "payer_name", body
+                )
+                return self.lines(x, y + self.step, party.address, body, align, "payer_address", width)
+            y = self.lines(x, y, [text + self.rng.choice(["", ":", ""])], heading, align, "", width)
         y = self.lines(x, y, [party.name], body.but(bold=self.chance(0.3)), align, "payer_name", width)
         y = self.lines(x, y, party.address, body, align, "payer_address", width)
         if self.chance(0.15):
@@ -185,9 +191,18 @@ def anchor(x: float, width: float, align: str) -> float:
 
 
 def pair(
-    draft: Draft, x: float, y: float, width: float, align: str, label: str, value: str, name: str, ink: Style
+    draft: Draft,
+    x: float,
+    y: float,
+    width: float,
+    align: str,
+    label: str,
+    value: str,
+    name: str,
+    ink: Style | None = None,
 ) -> float:
     """Draw 'label value' as one line and return its width."""
+    ink = ink or draft.theme.body
     total = width_of(f"{label} {value}", ink)
     ink = ink.but(stretch=ink.stretch * min(1.0, width / total))
     start = x + {"left": 0.0, "right": width - min(total, width), "center": (width - min(total, width)) / 2}[align]

@@ -82,6 +82,25 @@ def head_row(draft: InvoiceDraft, x: float, y: float, width: float, align: str) 
     return y + 2 * high + draft.step * 0.4
 
 
+def joined(draft: InvoiceDraft, x: float, y: float, width: float, align: str) -> float:
+    """Draw two labels and values on each line, as in 'Invoice 12 of 3 May 2014'."""
+    half = width / 2
+    for index, (label, value, name) in enumerate(draft.rows):
+        left = x + index % 2 * half
+        pair(
+            draft,
+            left,
+            y,
+            half - 6,
+            "left",
+            label if name == "invoice_number" else draft.label_text(label),
+            value,
+            name,
+        )
+        y += draft.step if index % 2 or index == len(draft.rows) - 1 else 0
+    return y
+
+
 def grid(draft: InvoiceDraft, x: float, y: float, width: float, align: str) -> float:
     """Draw a ruled table of two columns, label and value."""
     high, split = draft.step * 1.3, draft.rng.uniform(0.42, 0.52)
@@ -109,7 +128,7 @@ def tiles(draft: InvoiceDraft, x: float, y: float, width: float, align: str) -> 
 
 WAYS = {
     "inline": inline, "pairs": pairs, "detached_colon": detached_colon, "above": above, "columns": columns,
-    "head_row": head_row, "grid": grid, "tiles": tiles,
+    "joined": joined, "head_row": head_row, "grid": grid, "tiles": tiles,
 }  # fmt: skip
-WIDE = ("columns", "head_row", "tiles")
+WIDE = ("columns", "head_row", "tiles", "joined")
 """Ways that need most of the page's width."""

@@ -203,9 +203,23 @@ def draw_sums(draft: InvoiceDraft, frame: Frame, y: float, way: str, rows: list[
         return _strip(draft, frame, y, rows)
     width = max(frame.width * draft.rng.uniform(0.38, 0.5), 150)
     x = frame.x if way == "left" else frame.x + frame.width - width
+    beside = draft.sale.taxed and way != "left" and draft.chance(0.2)
+    below = _by_rate(draft, frame.x, y, frame.width - width - 25) if beside else y
     for row in rows:
         y = _sum_line(draft, x, y, width, way, row)
-    return y + draft.step * 0.5
+    return max(y, below) + draft.step * 0.5
+
+
+def _by_rate(draft: InvoiceDraft, x: float, y: float, width: float) -> float:
+    """Draw the table of rate, base and tax beside the sums; its numbers are no fields."""
+    number, tax = draft.locale.money.number, draft.locale.tax_word
+    lines = [(f"{tax} %", draft.label("subtotal", rate=0), tax)]
+    lines += [(f"{rate.normalize():f}%", number(net), number(amount)) for rate, net, amount in draft.sale.by_rate]
+    for cells in lines:
+        for stop, cell in zip((0.24, 0.66, 1.0), cells, strict=True):
+            draft.put(x + stop * width, y, cell, None, "right", "", width * (0.24 if stop < 0.3 else 0.31))
+        y += draft.step * 1.1
+    return y
 
 
 def _sum_line(draft: InvoiceDraft, x: float, y: float, width: float, way: str, row: SumRow) -> float:

@@ -1,4 +1,4 @@
-"""Invoice layouts: sixteen named orders of blocks and one drawn wholly at random, each with random wording and look.
+"""Invoice layouts: seventeen named orders of blocks and one drawn wholly at random, each with random wording and look.
 
 A layout's head is a list of bands; a band is a row of cells; a cell is a list of blocks with its share of the width and
 alignment. "rows" stands for the numbers and dates.
@@ -110,6 +110,10 @@ LAYOUTS: dict[str, Layout] = {
         ("plain", "head_only"),
         ("right",),
         family="mono",
+    ),
+    "reference_line": Layout(
+        ((("logo", 0.6, L), ("title", 0.4, R)), (("payer", 0.5, L), ("supplier", 0.5, R)), (("rows", 0.7, L),)),
+        ("joined",),
     ),
     "dates_below": Layout(
         ((("title", 0.5, L), ("logo supplier", 0.5, L)), (("payer", 0.6, L),)), ("inline", "columns"), rows_below=True

@@ -6,13 +6,13 @@ from benchmarks.synth_receipt import ReceiptLayout
 
 _MONO, _PRINT = ("mono",), ("sans", "wide")
 _ALL_ROWS, _ALL_ITEMS = ("pairs", "edges", "two", "bare"), ("one_line", "two_lines", "table", "priced")
-_ALL_SUMS = ("edges", "big", "colon", "near")
+_ALL_SUMS = ("edges", "big", "colon", "near", "symbol")
 
 LAYOUTS: dict[str, ReceiptLayout] = {
     "till": ReceiptLayout(_MONO, ("center",), ("bare", "two"), ("two_lines",), ("edges",), rows_last=0.5),
     "supermarket": ReceiptLayout(_MONO, ("center",), ("two",), ("one_line",), ("edges", "big")),
     "pharmacy": ReceiptLayout(_MONO, ("center", "left"), ("two", "pairs"), ("two_lines", "table"), ("edges",)),
-    "bookshop": ReceiptLayout(_MONO, ("center",), ("pairs",), ("table",), ("near", "edges"), rows_last=0.6),
+    "bookshop": ReceiptLayout(_MONO, ("center",), ("pairs",), ("table",), ("near", "symbol"), rows_last=0.6),
     "restaurant": ReceiptLayout(("mono", "sans"), ("center",), ("pairs", "edges"), ("one_line",), ("big",)),
     "cafe": ReceiptLayout(_PRINT, ("center",), ("edges", "bare"), ("priced",), ("big", "edges")),
     "trading": ReceiptLayout(_PRINT, ("center",), ("pairs", "two"), ("table",), ("colon",), wide=True),

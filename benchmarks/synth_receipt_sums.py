@@ -128,7 +128,7 @@ def draw_sums(draft: ReceiptDraft) -> None:
     """Draw sums, payment and tax summary."""
     way = draft.rng.choice(draft.layout.sums)
     symbol = draft.chance(0.45)
-    show = draft.locale.money.money if symbol else draft.locale.money.number
+    show = draft.locale.money.money if symbol or way == "symbol" else draft.locale.money.number
     rows = _sum_rows(draft, show)
     for label, value, name in rows:
         _line(draft, way, label, value, name)
@@ -182,6 +182,14 @@ def _payment(draft: ReceiptDraft, show: Callable[[Decimal], str]) -> list[tuple[
 
 
 def _line(draft: ReceiptDraft, way: str, label: str, value: str, name: str) -> None:
+    symbol = draft.locale.money.symbol
+    if way == "symbol" and value.startswith(symbol):
+        draft.put(draft.left + draft.width * 0.66, draft.y, symbol, None, "right", "", draft.width * 0.13)
+        value = value.removeprefix(symbol).strip()
+        draft.put(draft.left, draft.y, label, None, "left", "", draft.width * 0.52)
+        draft.put(draft.left + draft.width, draft.y, value, None, "right", name, draft.width * 0.32)
+        draft.feed()
+        return
     strong = name == "total_amount"
     ink = draft.theme.body.but(bold=strong or draft.theme.body.bold)
     if strong and way == "big":
@@ -216,11 +224,11 @@ def _summary(draft: ReceiptDraft) -> None:
         lines.append((f"{code} @ {rate.normalize():f}%", number(net), number(tax)))
     if draft.chance(0.4):
         lines.append(("Total", number(draft.sale.subtotal), number(draft.sale.tax)))
-    for index, (label, net, tax) in enumerate(lines):
+    for index, (label, middle, last) in enumerate(lines):
         ink = draft.theme.body.but(bold=index == 0)
         draft.put(x, draft.y, label, ink, width=width * 0.42)
-        draft.put(x + width * 0.72, draft.y, net, ink, "right", "", width * 0.28)
-        draft.put(x + width, draft.y, tax, ink, "right", "", width * 0.26)
+        draft.put(x + width * 0.72, draft.y, middle, ink, "right", "", width * 0.28)
+        draft.put(x + width, draft.y, last, ink, "right", "", width * 0.26)
         draft.feed()
     if boxed:
         draft.sheet.rect(
