@@ -137,6 +137,21 @@ def test_arithmetic_finds_the_columns_that_the_heading_misnames() -> None:
     ]
 
 
+def test_a_quantity_the_page_reader_missed_is_derived_from_the_prices() -> None:
+    rows: list[Cells] = [
+        {0.05: "Chair", -0.5: "2", -0.7: "10.00", -0.9: "20.00"},
+        {0.05: "Desk", -0.7: "80.00", -0.9: "80.00"},
+        {0.05: "Paint, with discount", -0.7: "7.00", -0.9: "6.30"},
+    ]
+    reading = read_table([page([HEAD, *rows])], ITEMS)
+    assert [r.get("quantity") for r in values(reading)] == ["2.00", "1.00", None]
+    assert reading is not None
+    derived = reading.rows[1]["quantity"]
+    assert (derived.raw, derived.polygon) == ("", None)
+    assert derived.confidence is not None
+    assert derived.confidence < 0.9
+
+
 def test_text_beside_the_table_is_not_part_of_it() -> None:
     head: Cells = {0.3: "Description", -0.6: "Qty", -0.75: "Unit Price", -0.9: "Amount"}
     rows: list[Cells] = [

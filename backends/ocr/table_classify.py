@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 
 from backends.ocr.table_checks import PRODUCT, line_holds
@@ -63,9 +64,9 @@ class Classifier:
         self.decimal = {i for i in self.amounts if _mostly_decimal([e.numbers[i] for e in entries if i in e.numbers])}
         for entry in entries:
             kind = self._kind(entry)
-            if above is not None and not has_words(entry.line.text) and _heads_sums(above):
+            if above is not None and not has_words(entry.inner_text()) and _heads_sums(above):
                 kind = "sum"
-            above = entry
+            above = entry if entry.words else above
             if self._far_below(entry, items):
                 part.ended = True
             if kind == "sum" and not self.movements and entry.line.numbers:
@@ -99,11 +100,11 @@ class Classifier:
     def _kind(self, entry: Entry) -> LineKind:
         if self.movements and self._starts(entry):
             return "item"
-        kind = line_kind(entry.line.text)
+        kind = line_kind(entry.inner_text())
         return "item" if kind != "item" and not self.movements and self._product_holds(entry) else kind
 
     def _starts(self, entry: Entry) -> bool:
-        return any(find_dates(entry.text(i) + " 2000") or find_dates(entry.text(i)) for i in self.dates)
+        return any(_has_date(entry.text(i)) for i in self.dates)
 
     def _letters(self, entry: Entry) -> int:
         return max((sum(c.isalpha() for c in entry.text(i)) for i in self.texts), default=MIN_LETTERS)
@@ -145,10 +146,16 @@ class Classifier:
         return all(i in entry.numbers for i in self.amounts) and self._letters(entry) >= MIN_LETTERS
 
 
+@lru_cache(maxsize=4096)
+def _has_date(text: str) -> bool:
+    """Return whether a text has a date, the year not needed."""
+    return any(c.isdigit() for c in text) and bool(find_dates(text) or find_dates(text + " 2000"))
+
+
 def _mostly_decimal(cells: Sequence[Sequence[Number]]) -> bool:
     return sum(pick(c).decimals > 0 for c in cells) > 0.6 * len(cells)
 
 
 def _heads_sums(entry: Entry) -> bool:
     """Return whether a line names sums whose amounts stand on the line below."""
-    return not entry.line.numbers and line_kind(entry.line.text) in ("sum", "discount", "payment")
+    return not entry.numbers and line_kind(entry.inner_text()) in ("sum", "discount", "payment")

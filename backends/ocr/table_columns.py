@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from backends.ocr.layout import Box
 from backends.ocr.table_headers import Header, HeaderCell
-from backends.ocr.table_lines import Line, Number, Piece, join_spans, numbers_in
+from backends.ocr.table_lines import Line, Number, Piece, groups_by_blank, join_spans, numbers_in
 
 _STEPS = 81
 _BLANK_INSIDE_A_SEGMENT = (
@@ -159,6 +159,10 @@ class Entry:
         """Return the words in a column."""
         return " ".join(p.text for p in self.words.get(column, ()))
 
+    def inner_text(self) -> str:
+        """Return the words of all columns: the line without what stands beside the table."""
+        return " ".join(self.text(column) for column in sorted(self.words))
+
 
 def sort_line(line: Line, columns: Columns, text_column: int | None) -> Entry:
     """Return a line's words and numbers by column.
@@ -171,7 +175,7 @@ def sort_line(line: Line, columns: Columns, text_column: int | None) -> Entry:
         if _beside(box[0], box[2], columns):
             continue
         words.setdefault(columns.index(piece.middle), []).append(piece)
-    numbers = {i: found for i, pieces in words.items() if i != text_column and (found := _numbers(pieces))}
+    numbers = {i: found for i, pieces in words.items() if i != text_column and (found := _numbers(pieces, line))}
     if text_column is not None:
         _return_number_of_text(words, numbers, text_column)
         _run_on(words, numbers, text_column)
@@ -194,8 +198,17 @@ def _beside(x0: float, x1: float, columns: Columns) -> bool:
     return (x1 <= first.x0 and x0 < columns.left - _EDGE) or (x0 >= last.x1 and x1 > columns.right + _EDGE)
 
 
-def _numbers(pieces: Sequence[Piece]) -> list[Number]:
-    return [n for span in join_spans(pieces) for n in numbers_in(span.segment, span.start, span.end, True)]
+def _numbers(pieces: Sequence[Piece], line: Line) -> list[Number]:
+    """Return the numbers of one column's words: the line's own, unless a blank may group thousands here."""
+    found: list[Number] = []
+    for span in join_spans(pieces):
+        own = [n for n in line.numbers if n.piece.segment is span.segment]
+        inside = [n for n in own if n.piece.start >= span.start and n.piece.end <= span.end]
+        cut = any(n.piece.start < span.end and n.piece.end > span.start for n in own if n not in inside)
+        if cut or groups_by_blank(span.text):
+            inside = numbers_in(span.segment, span.start, span.end, True)
+        found += inside
+    return found
 
 
 def _return_number_of_text(words: dict[int, list[Piece]], numbers: dict[int, list[Number]], text_column: int) -> None:

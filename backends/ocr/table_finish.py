@@ -11,16 +11,19 @@ from itertools import permutations
 
 from backends.ocr.table_checks import PRODUCT, Movement, line_holds, settle_movements
 from backends.ocr.table_headers import role_of
-from backends.ocr.table_lines import Line, Number, Piece, make_cell
+from backends.ocr.table_lines import Line, Number, Piece, make_cell, piece_of
 from backends.ocr.table_patterns import read_leading_quantity, read_product, tidy
 from backends.ocr.table_rows import Draft
 from router.amounts import format_decimal
-from router.arithmetic import product_holds
+from router.arithmetic import decimal_of, equal, product_holds
 from router.normalise import find_dates, normalise
 from router.schema import FieldSpec
 from router.types import Cell
 
+_MAX_DERIVED = 999
+_DERIVED = 0.9  # how sure a derived quantity is, as a share of the prices' confidence
 _MONTH_FIRST = re.compile(r"^\s*[01]?[0-9]\s?[/-]\s?(?:1[3-9]|2[0-9]|3[01])(?![0-9])")
+_THOUSANDS = re.compile(r"(?<![\w.,])([1-9][0-9]{0,2}) $")
 _OVERDRAWN = re.compile(r"\s?(?:DR|OD|[DS])\b|\s?[-−]", re.IGNORECASE)
 _CREDIT = re.compile(r"\s?(?:CR|H)\b|\s?\+", re.IGNORECASE)
 
@@ -39,6 +42,7 @@ def finish_products(drafts: Sequence[Draft], spec: FieldSpec, headed: bool) -> N
     if quantity and unit and total:
         for draft in drafts:
             _read_pair(draft, quantity, unit, total)
+            _regroup(draft, quantity, unit, total)
             values = [draft.numbers[n].value for n in (quantity, unit, total) if n in draft.numbers]
             if len(values) == len(PRODUCT):
                 draft.check = line_holds(values[0], values[1], values[2], [n.value for n in draft.extra])
@@ -69,16 +73,52 @@ def _read_pair(draft: Draft, quantity: str, unit: str, total: str) -> None:
             return
 
 
+def _regroup(draft: Draft, quantity: str, unit: str, total: str) -> None:
+    """Join "1" and "308.00" to one amount where the product says that the blank groups thousands."""
+    parts = [draft.numbers.get(n) for n in (quantity, unit, total)]
+    if any(p is None for p in parts):
+        return
+    count, price, amount = (p for p in parts if p is not None)
+    before = _THOUSANDS.search(amount.piece.segment.text[: amount.piece.start])
+    if before is None or product_holds(count.value, price.value, amount.value) or amount.value >= 1000:
+        return
+    value = Decimal(before[1]) * 1000 + amount.value
+    if product_holds(count.value, price.value, value):
+        piece = piece_of(amount.piece.segment, before.start(1), amount.piece.end)
+        draft.numbers[total] = replace(amount, piece=piece, value=value)
+        for words in draft.words.values():
+            words[:] = [p for p in words if p.segment is not piece.segment or p.start < piece.start]
+
+
 def _read_leading(drafts: Sequence[Draft], text: str, quantity: str) -> None:
     """Take the number that (nearly) every row starts with as its quantity."""
     read = [read_leading_quantity(d.words.get(text, [])) for d in drafts]
     numbers = [n for n, _ in read if n is not None]
-    if len(numbers) < 0.8 * len(drafts) or (len(drafts) == 1 and numbers[0].value > 20):
+    if len(numbers) < 0.8 * len(drafts) or (len(drafts) == 1 and numbers[0].value >= 100):
         return
     for draft, (number, rest) in zip(drafts, read, strict=True):
         if number is not None:
             draft.numbers[quantity] = number
             draft.words[text] = rest
+
+
+def derive_quantities(rows: Sequence[dict[str, Cell]], spec: FieldSpec) -> None:
+    """Add the whole quantity that prices imply to rows that have none under a heading that promises one.
+
+    Detectors overlook a lone digit more often than anything else. Such a cell has no raw text and no place.
+    """
+    names = {role_of(c): c.name for c in spec.columns}
+    if not set(PRODUCT) <= set(names):
+        return
+    quantity, unit, total = (names[role] for role in PRODUCT)
+    for row in rows:
+        price, amount = (decimal_of(row[n].value) if n in row else None for n in (unit, total))
+        if quantity in row or price is None or amount is None or price <= 0 or amount <= 0:
+            continue
+        count = (amount / price).quantize(Decimal(1))
+        if 1 <= count <= _MAX_DERIVED and equal(count * price, amount):
+            sure = min(row[unit].confidence or 0.0, row[total].confidence or 0.0) * _DERIVED
+            row[quantity] = Cell(raw="", value=format_decimal(count), confidence=sure, page=row[total].page)
 
 
 def finish_movements(drafts: Sequence[Draft], spec: FieldSpec, opening: Decimal | None) -> None:

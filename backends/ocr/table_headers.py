@@ -153,12 +153,17 @@ def _match(pieces: Sequence[Piece], labels: Labels, anywhere: bool, fuzzy: bool)
         x0, x1 = min(p.x0 for p in part), max(p.x1 for p in part)
         if columns:
             cells.append(HeaderCell(columns[0], x0, x1, columns[1:]))
-        elif cells and cells[-1].column == "?" and pieces[start].segment is pieces[start - 1].segment:
+        elif cells and pieces[start].segment is pieces[start - 1].segment and _belongs(cells[-1], part[0].text):
             cells[-1] = replace(cells[-1], x1=x1)
         elif any(c.isalnum() for c in part[0].text):
             cells.append(HeaderCell("?", x0, x1))
         start += run
     return cells
+
+
+def _belongs(cell: HeaderCell, word: str) -> bool:
+    """Return whether an unknown word goes on with the heading before it: a unit in brackets does."""
+    return cell.column == "?" or sum(c.isalnum() for c in word) <= 1 or (word.startswith("(") and word.endswith(")"))
 
 
 def _longest(
@@ -181,7 +186,8 @@ def _apart(a: Piece, b: Piece) -> bool:
 def _lookup(word: str, labels: Labels, fuzzy: bool) -> tuple[str, ...]:
     if word in labels or not fuzzy or len(word) < 5 or any(c.isdigit() for c in word):
         return labels.get(word, ())
-    alike = (n for n in labels if n[0] == word[0] or (n[-2:] == word[-2:] and len(word) > 6))
+    near = (n for n in labels if abs(len(n) - len(word)) <= 2)
+    alike = (n for n in near if n[0] == word[0] or (n[-2:] == word[-2:] and len(word) > 6))
     best = next((n for n in alike if close(word, n)), None)
     return labels[best] if best else ()
 

@@ -99,6 +99,11 @@ def numbers_in(segment: Segment, start: int = 0, end: int | None = None, one_col
     return [Number(piece_of(segment, start + a, start + b), Decimal(v), d, c) for a, b, v, c, d in found]
 
 
+def groups_by_blank(text: str) -> bool:
+    """Return whether a blank in a text may group thousands ("3 325.40")."""
+    return _GROUPING_BLANK.search(text) is not None
+
+
 def join_spans(pieces: Iterable[Piece]) -> list[Piece]:
     """Return pieces with neighbours of one segment joined into one span."""
     joined: list[Piece] = []

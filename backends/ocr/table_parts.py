@@ -38,12 +38,14 @@ def read_headed(lines: Sequence[Line], header: Header | None, before: Part | Non
 
 
 def _until_sum(body: Sequence[Line]) -> list[Line]:
-    """Return the lines up to the first sum that follows a line with numbers."""
+    """Return the lines that show where columns are: up to the first sum below numbers, without counts and the like."""
     taken: list[Line] = []
     for line in body:
-        if line_kind(line.text) == "sum" and line.numbers and any(t.numbers for t in taken):
+        kind = line_kind(line.text)
+        if kind == "sum" and line.numbers and any(t.numbers for t in taken):
             break
-        taken.append(line)
+        if kind == "item" or len(line.numbers) > 1:
+            taken.append(line)
     return taken
 
 

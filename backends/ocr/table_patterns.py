@@ -27,7 +27,7 @@ _QUANTITY = re.compile(
 )
 _PRICE_OF = re.compile(rf"(?:@|[0-9]\s?{_UNIT}?\s?{_TIMES})\s?(?:[A-Z]{{2,3}}|[$€£])?\s?$", re.IGNORECASE)
 _LEADING = re.compile(r"^(?P<a>[0-9]{1,3}(?:[.,][0-9]{1,3})?)$")
-_CURRENCY = re.compile(r"(?:RM|EUR|USD|AUD|GBP|SGD|MYR|CHF|INR|NZD|CAD|[$€£₹])", re.IGNORECASE)
+_CURRENCY = re.compile(r"(?:RM|EUROS?|EUR|USD|AUD|GBP|SGD|MYR|CHF|INR|NZD|CAD|[$€£₹])", re.IGNORECASE)
 _MARK = re.compile(rf"{_TIMES}|{_UNIT}|[#=:|.,;*-]+", re.IGNORECASE)
 _TAX_CODE = re.compile(r"[A-Z]{1,3}[0-9]?|[*#]|[0-9]{1,2}(?:[.,][0-9])?\s?%")
 

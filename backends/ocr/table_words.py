@@ -13,27 +13,10 @@ from router.normalise import fold
 LineKind = Literal["sum", "payment", "discount", "carry", "balance", "item"]
 _TOKEN = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*", re.UNICODE)
 _SIGNS = frozenset("#@%")
-_CURRENCY = frozenset(
-    (
-        "rm",
-        "eur",
-        "usd",
-        "aud",
-        "gbp",
-        "sgd",
-        "myr",
-        "chf",
-        "inr",
-        "nzd",
-        "cad",
-        "euro",
-        "euros",
-        "rs",
-        "a$",
-        "s$",
-        "hk$",
-    )
+_CURRENCY_CODES = (
+    "rm eur usd aud gbp sgd myr chf inr nzd cad sek nok dkk pln zar aed euro euros rs fr kr a$ s$ hk$ us$ nz$"
 )
+_CURRENCY = frozenset(_CURRENCY_CODES.split())
 _NO_KINDS = ("fillers", "first")
 _MAX_SUM_WORDS = 5
 
@@ -80,7 +63,7 @@ def line_kind(text: str) -> LineKind:
         return "sum"
     kinds = {w: _kinds(w) for w in words}
     unknown = [w for w in words if not kinds[w] and not _is_filler(w)]
-    if len("".join(unknown)) > 2 and len(unknown) * 5 > len(words):
+    if len("".join(unknown)) > 2 and len(unknown) * 4 > len(words):
         return "item"
     told: tuple[LineKind, ...] = ("carry", "discount", "sum", "payment", "balance")
     return next((kind for kind in told if any(kind in kinds[w] for w in words)), "item")

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from backends.ocr.layout import PageLayout
 from backends.ocr.table_classify import Part
-from backends.ocr.table_finish import finish_movements, finish_products, make_rows
+from backends.ocr.table_finish import derive_quantities, finish_movements, finish_products, make_rows
 from backends.ocr.table_headers import Header, find_headers, role_of
 from backends.ocr.table_lines import Line, cover, read_lines
 from backends.ocr.table_parts import read_headed, read_unheaded, without_carries
@@ -92,6 +92,8 @@ def _finish(parts: Sequence[Part], spec: FieldSpec, lines: Sequence[Sequence[Lin
     if "total_price" in roles:
         drafts = without_carries(drafts, roles["total_price"])
     rows = make_rows(drafts, spec, [line for page in lines for line in page])
+    if roles.get("quantity") in {name for part in parts for name in part.names.values()}:
+        derive_quantities(rows, spec)
     summed = _adds_up(drafts, roles, [s for p in parts for s in p.sums])
     kept = [(d, r) for d, r in zip(drafts, rows, strict=True) if _is_row(r, spec) and not _is_reduction(d, roles)]
     if not kept:
