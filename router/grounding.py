@@ -32,7 +32,7 @@ def ground(value: str, words: Sequence[Word], page: int, kind: FieldKind = "text
     """
     if kind in ("date", "amount"):
         span = _find_typed(value, words, kind)
-        return Grounding(1.0, page, union_polygon(words[span[0] : span[1]])) if span else None
+        return Grounding(1.0, page, union_polygon([w.polygon for w in words[span[0] : span[1]]])) if span else None
     wanted = fold(value)[:_MAX_VALUE_CHARS]
     if not wanted:
         return None
@@ -44,13 +44,13 @@ def ground(value: str, words: Sequence[Word], page: int, kind: FieldKind = "text
         return None
     start, end, edits = found
     first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
-    return Grounding(1.0 - edits / len(wanted), page, union_polygon(words[first : last + 1]))
+    return Grounding(1.0 - edits / len(wanted), page, union_polygon([w.polygon for w in words[first : last + 1]]))
 
 
-def union_polygon(words: Sequence[Word]) -> Polygon:
-    """Return the upright rectangle around all words, as a polygon."""
-    xs = [x for w in words for x in w.polygon[0::2]]
-    ys = [y for w in words for y in w.polygon[1::2]]
+def union_polygon(polygons: Sequence[Polygon]) -> Polygon:
+    """Return the upright rectangle around all polygons, as a polygon."""
+    xs = [x for p in polygons for x in p[0::2]]
+    ys = [y for p in polygons for y in p[1::2]]
     left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
     return (left, top, right, top, right, bottom, left, bottom)
 
