@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.lane_readings import Reading, lane_readings
+from benchmarks.plain_weights import plain_weights
 from benchmarks.train_scorer import FOLDS
 from router.calibrate import fit_fusion
 from router.choice import Choice, Judge, same_reading
-from router.confidence import FusionWeights, Signals, default_weights, fuse, reading_signals
+from router.confidence import FusionWeights, Signals, fuse, reading_signals
 from router.evaluate import auroc, brier, coverage_at_risk, ece_equal_mass, values_equal
 from router.merge import merge_extractions
 from router.types import FieldValue
@@ -68,7 +69,8 @@ def _sides(reading: Reading, weights: FusionWeights) -> Iterator[Labelled]:
             choice = Choice(spec, fast, deep, fast, False, "agree")
             for value, other, from_deep in ((fast, deep, False), (deep, fast, True)):
                 score = judge.locate(value, choice.spec)[0]
-                signals = reading_signals(value, other, False, field_checks(value, spec), score, from_deep)
+                checks, required = field_checks(value, spec), spec.required
+                signals = reading_signals(value, other, False, checks, score, from_deep, required=required)
                 yield _labelled(reading, field, "side", signals, value)
 
 
@@ -80,10 +82,12 @@ def _labelled(reading: Reading, field: str, way: str, signals: Signals, value: F
 
 def fit_weights(readings: Sequence[Reading], origin: str = "") -> FusionWeights:
     """Return weights fitted on the readings; as weights change what is chosen, it is done twice."""
-    start = weights = default_weights()
+    start = weights = plain_weights()
     for _ in range(_ROUNDS):
-        samples = labelled_signals(readings, weights)
-        weights = fit_fusion([s.signals for s in samples], [s.right for s in samples], start, VERSION, _L2, origin)
+        # keys name only fields that are there, so they cannot tell how often an optional field is truly absent
+        samples = [s for s in labelled_signals(readings, weights) if s.signals["missing"] or not s.signals["absent"]]
+        signals = [{**s.signals, "absent": 0.0} for s in samples]
+        weights = fit_fusion(signals, [s.right for s in samples], start, VERSION, _L2, origin)
     return weights
 
 

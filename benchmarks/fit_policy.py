@@ -3,8 +3,9 @@
     python -m benchmarks.fit_policy DATA --write
 
 A field's gain is the share of the fast lane's wrong values that the merge with the deep lane makes right, less right
-ones that it makes wrong, drawn to the mean of all fields where few were wrong. Gains by share are quantiles over the
-keyed fields of the traffic, so that the budget counts fields whose truth is known.
+ones that it makes wrong; it is drawn strongly to the mean of all fields, as few of each were wrong. The risks of a
+failed check and of a missing required field are the shares that were wrong. Gains by share are quantiles over the keyed
+fields of the traffic, so that the budget counts fields whose truth is known.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from benchmarks.lane_outcomes import Outcome, field_outcomes, reviewed, unlimite
 from benchmarks.lane_readings import Reading, lane_readings
 from benchmarks.train_scorer import FOLDS
 from router.confidence import FusionWeights
-from router.policy import Policy, gain_by_share, load_policy
+from router.policy import Policy, Risks, gain_by_share, load_policy
 
 OUTPUT = Path("router/data/policy_v1.json")
 SHARES = (0.0, 0.02, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5, 1.0)
-_PRIOR_ERRORS = 6.0
+_PRIOR_ERRORS = 30.0
+_PRIOR_FIELDS = 4.0
 _SURE_SHARE = 0.3
 
 
@@ -40,10 +42,28 @@ def _gain(outcomes: Sequence[Outcome], prior: float, weight: float) -> float:
     return min(max((net + prior * weight) / max(wrong + weight, 1.0), 0.0), 1.0)
 
 
+def measured_risks(outcomes: Sequence[Outcome], start: Risks) -> Risks:
+    """Return the shares of wrong fields behind two reasons to doubt one, drawn to what was set by hand."""
+    failed = [not o.answers["fast"].right for o in outcomes if o.answers["fast"].failed_check]
+    absent = [not o.answers["fast"].right for o in outcomes if o.answers["fast"].value is None and o.required]
+    return start.model_copy(
+        update={
+            "failed_check": _share(failed, start.failed_check),
+            "required_absent": _share(absent, start.required_absent),
+        }
+    )
+
+
+def _share(wrong: Sequence[bool], prior: float) -> float:
+    return round((sum(wrong) + _PRIOR_FIELDS * prior) / (len(wrong) + _PRIOR_FIELDS), 3)
+
+
 def fit_policy(readings: Sequence[Reading], outcomes: Sequence[Outcome], weights: Sequence[FusionWeights]) -> Policy:
     """Return the policy of a traffic. Thresholds are where a field would stop to be worth a budget of 30 %."""
     gains, overall = field_gains(outcomes)
-    policy = load_policy().model_copy(update={"field_gains": gains, "default_field_gain": overall})
+    shipped = load_policy()
+    risks = measured_risks(outcomes, shipped.risks)
+    policy = shipped.model_copy(update={"field_gains": gains, "default_field_gain": overall, "risks": risks})
     expected = [
         review.get(field, 0.0)
         for r in readings

@@ -26,11 +26,12 @@ class Answer:
     confidence: float
     rule: str
     right: bool
+    failed_check: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One keyed field of one document. `gain`: expected by the review before any threshold; `score`: of the document."""
+    """One keyed field of one document. `gain`: expected by the review, in mean gains; `score`: the document's."""
 
     document: str
     source: str
@@ -39,6 +40,7 @@ class Outcome:
     want: str | None
     answers: dict[str, Answer]
     score: float
+    required: bool = False
     gain: float = 0.0
     escalated: bool = False
 
@@ -71,6 +73,7 @@ def _outcomes(reading: Reading, weights: FusionWeights) -> list[Outcome]:
             want=reading.key[field],
             answers={name: answer(reading, field, fields) for name, fields in merged.items()},
             score=reading.score.value,
+            required=schema.field(field).required,
         )
         for field in reading.keyed()
     ]
@@ -80,7 +83,8 @@ def answer(reading: Reading, field: str, merged: Merged) -> Answer:
     chosen, spec = merged[field].chosen, reading.asked().field(field)
     value = chosen.value if chosen.present else None
     confidence = 0.0 if chosen.confidence is None else chosen.confidence
-    return Answer(value, confidence, merged[field].rule, values_equal(field, spec.kind, value, reading.key[field]))
+    good = values_equal(field, spec.kind, value, reading.key[field])
+    return Answer(value, confidence, merged[field].rule, good, any(c.outcome == "fail" for c in chosen.checks))
 
 
 def with_policies(
@@ -118,7 +122,10 @@ def _auto(reading: Reading, weights: FusionWeights, policy: Policy) -> tuple[Mer
     fields = {name: value for name, value in reading.deep.fields.items() if name in chosen}
     deep: Extraction | None = reading.deep.model_copy(update={"fields": fields}) if fields else None
     merged = merge_extractions(reading.fast, deep, schema, weights, reading.document.pages)
-    return merged, chosen, reviewed(reading, weights, unlimited(policy)).expected_gains
+    # policies of different folds compare only in units of their own mean gain
+    unit = policy.default_field_gain or 1.0
+    expected = reviewed(reading, weights, unlimited(policy)).expected_gains
+    return merged, chosen, {name: gain / unit for name, gain in expected.items()}
 
 
 def unlimited(policy: Policy) -> Policy:

@@ -13,6 +13,7 @@ ones. A signal that is None is missing and adds its feature's `missing` weight i
     checks_passed  number of validators passed, at most 2
     checks_failed  number of validators failed, at most 2
     absent         1 when the reading claims that the field is absent
+    missing        1 when it claims so of a required field
     by_validator   1 when a checksum or arithmetic chose this reading against the other
     by_grounding   1 when it was chosen because the other is not on the page
     from_deep      1 when the reading is the deep lane's
@@ -116,6 +117,7 @@ def reading_signals(
     grounding_score: float | None = None,
     from_deep: bool = False,
     rule: MergeRule | None = None,
+    required: bool = False,
 ) -> dict[str, float | None]:
     """Return the signals of one reading beside the other lane's reading, if there is one.
 
@@ -134,6 +136,7 @@ def reading_signals(
         "checks_passed": float(min(sum(c.outcome == "pass" for c in checks), _MAX_CHECKS)),
         "checks_failed": float(min(sum(c.outcome == "fail" for c in checks), _MAX_CHECKS)),
         "absent": float(not reading.present),
+        "missing": float(required and not reading.present),
         "by_validator": float(rule == "validator"),
         "by_grounding": float(rule == "grounded"),
         "from_deep": float(from_deep),

@@ -59,8 +59,8 @@ _LETTER_O = re.compile(r"(?<=[0-9][-/.])o(?=[0-9])|(?<=[0-9])o(?=[-/.0-9])|(?<![
 def find_dates(text: str, day_first: bool = True) -> list[DateSpan]:
     """Return the dates in a text in reading order, none overlapping another.
 
-    Day first unless the year comes first or a month above 12 proves otherwise. "1 6/05/2016" is the 6th here, because
-    the 1 may belong to what stands before it.
+    Day first unless the year comes first; a month above 12 proves that it is the day. "1 6/05/2016" is the 6th here,
+    because the 1 may belong to what stands before it.
     """
     if sum(c.isdigit() for c in text) < 3:
         return []
@@ -94,6 +94,8 @@ def _resolve(groups: dict[str, str | None], day_first: bool) -> tuple[str, bool]
     day = int(groups["d"] or 0)
     name = groups.get("month")
     month = _MONTH_NUMBER[name] if name else int(groups["m"] or 0)
+    if month > 12:  # some print the year, then day and month
+        day, month = month, day
     iso = _iso(year, month, day)
     return (iso, False) if iso else None
 

@@ -132,7 +132,8 @@ def _finish(choice: Choice, checks: tuple[Check, ...], judge: Judge) -> MergedFi
     chosen, other = choice.chosen, choice.other()
     score, place = judge.locate(chosen, choice.spec)
     agree = other is not None and same_reading(choice.spec, chosen, other)
-    signals = reading_signals(chosen, other, agree, checks, score, choice.from_deep, choice.rule)
+    required = choice.spec.required
+    signals = reading_signals(chosen, other, agree, checks, score, choice.from_deep, choice.rule, required)
     known = chosen.confidence is not None or other is not None
     probability = 0.0 if unreadable(chosen) else fuse(signals, judge.weights)
     update: dict[str, object] = {"confidence": probability if known else None, "checks": checks, "alternatives": ()}

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.plain_weights import plain_weights
 from router import calibrate, confidence
 from router.errors import SettingsError
 from router.evaluate import auroc, ece_equal_mass
 from router.types import Check, FieldValue
 
-WEIGHTS = confidence.default_weights()
+WEIGHTS = plain_weights()
 
 
 def drawn(n, seed=0):
@@ -37,6 +38,26 @@ def test_each_signal_moves_the_probability_the_right_way():
     assert fused(one, None, agree=False, checks=[failed]) < lone < fused(one, None, agree=False, checks=[passed])
     assert fused(one, None, agree=False, grounding_score=0.0) < lone
     assert fused(one, None, agree=False, grounding_score=1.0) == pytest.approx(lone)
+
+
+def test_a_claim_that_a_required_field_is_absent_is_a_signal_of_its_own():
+    absent, there = FieldValue(name="a", present=False, confidence=0.9), FieldValue(name="a", value="x", confidence=0.9)
+    assert confidence.reading_signals(absent, None, agree=False, required=True)["missing"] == 1.0
+    assert confidence.reading_signals(absent, None, agree=False)["missing"] == 0.0
+    assert confidence.reading_signals(there, None, agree=False, required=True)["missing"] == 0.0
+
+
+def test_the_shipped_weights_trust_agreement_and_doubt_failed_checks_and_missing_required_fields():
+    one, same = FieldValue(name="a", value="x", confidence=0.7), FieldValue(name="a", value="x", confidence=0.8)
+    other, absent = FieldValue(name="a", value="y", confidence=0.8), FieldValue(name="a", present=False, confidence=0.7)
+
+    def fused(*args, **more):
+        return confidence.fuse(confidence.reading_signals(*args, **more), confidence.default_weights())
+
+    lone = fused(one, None, agree=False)
+    assert fused(one, other, agree=False) < lone < fused(one, same, agree=True)
+    assert fused(one, None, agree=False, checks=[Check(name="c", outcome="fail")]) < lone
+    assert fused(absent, None, agree=False, required=True) < fused(absent, None, agree=False)
 
 
 def test_contributions_add_up_to_the_logit():

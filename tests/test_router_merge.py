@@ -2,14 +2,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.confidence import default_weights
+import router.merge
+from benchmarks.plain_weights import plain_weights
 from router.merge import merge_extractions, status_of
 from router.schema import FieldSpec, Schema, builtin
 from router.types import Cell, Extraction, FieldValue, MergedField, Page, Provenance, Word
 
 INVOICE = builtin("invoice")
 STATEMENT = builtin("bank_statement")
-EVEN = default_weights().model_copy(update={"deep_margin": 0.0})
+PLAIN = plain_weights()
+EVEN = PLAIN.model_copy(update={"deep_margin": 0.0})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def plain():
+    """Rules are tested with weights set by hand, whatever weights ship."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(router.merge, "default_weights", lambda: PLAIN)
+        yield
 
 
 def reading(name, value, confidence=0.8, alternatives=(), **more):

@@ -37,6 +37,12 @@ def test_what_is_no_date_has_no_value(raw):
     assert find_dates(raw) == []
 
 
+def test_a_year_first_date_with_a_month_above_twelve_has_its_day_in_the_middle():
+    assert (normalise("date", "2016-19-03").value, normalise("date", "2016-19-03").ambiguous) == ("2016-03-19", False)
+    assert normalise("date", "2016-03-12").value == "2016-03-12"
+    assert find_dates("2016-19-13") == []
+
+
 def test_a_date_is_ambiguous_exactly_when_day_and_month_could_be_exchanged():
     assert normalise("date", "05/06/2016").ambiguous
     assert not normalise("date", "16/05/2016").ambiguous
