@@ -1,18 +1,18 @@
 """The exception tree. Foreign exceptions are translated into it at the edge, with `from exc`.
 
-    DocrouteError
-    ├── DocumentError            the document cannot be read; the message says why and what to do
-    │   ├── EmptyDocumentError
-    │   ├── UnsupportedTypeError
-    │   ├── CorruptDocumentError
-    │   ├── EncryptedDocumentError
-    │   └── LimitExceededError   bytes, pages or pixels beyond the configured limits
-    ├── SchemaError              unknown schema, field or kind
-    ├── SettingsError            a setting is out of range or misspelt
-    └── BackendError
-        ├── BackendUnavailableError  not installed; the message carries the install command
-        ├── ExtractionError          the lane failed on this document
-        └── RetryableError           the same call may succeed later (retryable is True)
+DocrouteError
+├── DocumentError            the document cannot be read; the message says why and what to do
+│   ├── EmptyDocumentError
+│   ├── UnsupportedTypeError
+│   ├── CorruptDocumentError
+│   ├── EncryptedDocumentError
+│   └── LimitExceededError   bytes, pages or pixels beyond the configured limits
+├── SchemaError              unknown schema, field or kind
+├── SettingsError            a setting is out of range or misspelt
+└── BackendError
+    ├── BackendUnavailableError  not installed; the message carries the install command
+    ├── ExtractionError          the lane failed on this document
+    └── RetryableError           the same call may succeed later (retryable is True)
 """
 
 from __future__ import annotations

@@ -103,7 +103,9 @@ def builtin(name: str) -> Schema:
     if name == AUTO:
         return _union([builtin(n) for n in builtin_names() if n != AUTO])
     if name not in builtin_names():
-        raise SchemaError(f"unknown schema {name!r}; built in are {', '.join(builtin_names())}, or give a .toml/.json file")
+        raise SchemaError(
+            f"unknown schema {name!r}; built in are {', '.join(builtin_names())}, or give a .toml/.json file"
+        )
     return parse_schema((files("router.data") / f"{name}.toml").read_bytes(), f"{name}.toml")
 
 

@@ -1,0 +1,128 @@
+"""From ranked candidates to field values: one answer a field, with place, confidence and alternatives. Knows no picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from backends.ocr.candidates import Candidate, CandidateKind
+from backends.ocr.fields import candidate_kind, labels_of
+from backends.ocr.layout import DocumentLayout
+from backends.ocr.pool import Described, Pool, describe_pool, pool_candidates
+from backends.ocr.rules import tell
+from backends.ocr.scorer import Ranked, Scored, Scorer
+from backends.ocr.tables import read_table
+from router.confidence import sigmoid
+from router.grounding import union_polygon
+from router.normalise import clean
+from router.schema import FieldSpec, Schema
+from router.types import FieldValue, Polygon, Provenance
+
+_ALTERNATIVES = 3
+_REQUIRED_THRESHOLD = 0.05
+
+
+class FieldReader:
+    """Answers fields of one document; candidates of a kind are proposed and described once."""
+
+    def __init__(
+        self, readings: Sequence[DocumentLayout], schema: Schema, scorer: Scorer, tier: str, provenance: Provenance
+    ) -> None:
+        self._readings = readings
+        self._schema = schema
+        self._scorer = scorer
+        self._tier = tier
+        self._provenance = provenance
+        self._described: dict[CandidateKind, Described] = {}
+
+    def read(self, spec: FieldSpec) -> FieldValue:
+        """Return the answer for one field."""
+        if spec.kind == "table":
+            return self._table(spec)
+        kind = candidate_kind(spec)
+        if kind is None:
+            return self._told(spec)
+        described = self._describe(kind)
+        model, generic = self._scorer.model(self._tier, spec, kind)
+        pool, matrix = _matching(described.pool, described.for_labels(labels_of(spec)), spec)
+        scored = self._scorer.score(pool, matrix, model, generic)
+        threshold = _REQUIRED_THRESHOLD if spec.required else model.threshold
+        # a value that was misread, or read in several ways, is there all the same: its place counts, not its letters
+        there = max(scored.confidence, sigmoid(scored.ranked[0].logit)) if scored else 0.05
+        if scored is None or there < threshold:
+            return self._absent(spec, 1.0 - there)
+        return self._present(spec, pool, scored)
+
+    def _describe(self, kind: CandidateKind) -> Described:
+        if kind not in self._described:
+            self._described[kind] = describe_pool(pool_candidates(self._readings, kind, self._scorer.vocabulary))
+        return self._described[kind]
+
+    def _absent(self, spec: FieldSpec, confidence: float) -> FieldValue:
+        return FieldValue(name=spec.name, present=False, confidence=confidence, provenance=self._provenance)
+
+    def _told(self, spec: FieldSpec) -> FieldValue:
+        told = tell(self._readings[0], spec, self._schema.name)
+        if told is None:
+            return self._absent(spec, 0.8)
+        return FieldValue(
+            name=spec.name, raw=told.raw, value=told.value, confidence=told.confidence, page=told.page, polygon=told.polygon,
+            provenance=self._provenance,
+        )  # fmt: skip
+
+    def _table(self, spec: FieldSpec) -> FieldValue:
+        found = [t for reading in self._readings if (t := read_table(reading.pages, spec)) is not None]
+        if not found:
+            return self._absent(spec, 0.7)
+        table = max(found, key=lambda t: t.confidence)
+        return FieldValue(
+            name=spec.name, raw=f"{len(table.rows)} rows", rows=table.rows, confidence=table.confidence, page=table.page,
+            polygon=table.polygon, provenance=self._provenance,
+        )  # fmt: skip
+
+    def _present(self, spec: FieldSpec, pool: Pool, scored: Scored) -> FieldValue:
+        best, others = scored.ranked[0], scored.ranked[1 : 1 + _ALTERNATIVES]
+        shares = _shares([r.logit for r in others], 1.0 - scored.confidence)
+        alternatives = tuple(self._value(spec, pool, r, share) for r, share in zip(others, shares, strict=True))
+        signals = {name: round(float(v), 4) for name, v in scored.signals.items()}
+        value = self._value(spec, pool, best, scored.confidence)
+        provenance = self._provenance.model_copy(update={"signals": signals})
+        return value.model_copy(update={"alternatives": alternatives, "provenance": provenance})
+
+    def _value(self, spec: FieldSpec, pool: Pool, ranked: Ranked, confidence: float) -> FieldValue:
+        candidate = ranked.entry.candidate
+        layout = pool.readings[ranked.entry.reading]
+        page, polygon = place_of(candidate, layout)
+        return FieldValue(
+            name=spec.name, raw=candidate.text, value=clean(candidate.value), confidence=min(max(confidence, 0.0), 1.0),
+            page=page, polygon=polygon, ambiguous=candidate.ambiguous,
+        )  # fmt: skip
+
+
+def _matching(pool: Pool, matrix: np.ndarray, spec: FieldSpec) -> tuple[Pool, np.ndarray]:
+    """Keep only candidates that match a field's own pattern, if it has one."""
+    if spec.pattern is None:
+        return pool, matrix
+    pattern = re.compile(spec.pattern)
+    kept = [i for i, e in enumerate(pool.entries) if pattern.fullmatch(e.candidate.value) or pattern.fullmatch(e.candidate.text)]
+    entries = tuple(pool.entries[i] for i in kept)
+    return Pool(pool.kind, pool.readings, entries, pool.vocabulary), matrix[kept]
+
+
+def _shares(logits: Sequence[float], rest: float) -> list[float]:
+    """Divide the probability that the best value is wrong among the next ones, by their log-odds."""
+    if not logits:
+        return []
+    weights = np.exp(np.array(logits) - max(logits))
+    return [float(rest * w / (weights.sum() + 0.5)) for w in weights]
+
+
+def place_of(candidate: Candidate, layout: DocumentLayout) -> tuple[int, Polygon]:
+    """Return the page of a candidate's first span and the polygon around its spans on that page."""
+    page = layout.segments[candidate.first[0]].page
+    polygons = [
+        layout.segments[i].span_polygon(start, end) for i, start, end in candidate.spans if layout.segments[i].page == page
+    ]
+    return page, polygons[0] if len(polygons) == 1 else union_polygon(polygons)

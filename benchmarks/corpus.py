@@ -1,0 +1,117 @@
+"""Labelled documents for training and measuring: real ones read by OCR, reference lines, and synthetic ones drawn word for word."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from backends.ocr.layout import DocumentLayout, PageLayout, Segment, build_layout, document_layout, segments_from_words
+from benchmarks.degrade import noisy_words
+from benchmarks.readings import cached_layouts, images_of
+from benchmarks.synth import make_document
+from router.schema import builtin
+
+SCHEMA_OF = {"receipts": "receipt", "reference": "receipt", "invoices": "invoice", "pdfs": "invoice"}
+_RENAMED = {"tax_amount": "gst_amount"}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A document with its key. `group` must not be split between training and test; a key's null says the field is absent."""
+
+    name: str
+    source: str
+    schema: str
+    group: str
+    layouts: tuple[DocumentLayout, ...]
+    key: dict[str, str | None]
+    path: Path | None = None
+
+    @property
+    def real(self) -> bool:
+        """Return whether this is a real document."""
+        return self.source in ("receipts", "invoices", "pdfs")
+
+
+def real_documents(data: Path, sources: tuple[str, ...] = ("receipts", "invoices", "pdfs")) -> list[Labelled]:
+    """Return the documents of the data folder with all readings."""
+    found = []
+    for path in images_of(data):
+        source = path.parent.name if path.parent.name == "pdfs" else path.parent.parent.name
+        if source in sources:
+            key = _key(data / source / ("" if source == "pdfs" else "keys") / f"{path.stem}.json")
+            group = path.stem.split("_")[0] if source == "invoices" else path.stem
+            found.append(Labelled(path.stem, source, SCHEMA_OF[source], f"{source}/{group}", cached_layouts(path), key, path))
+    return found
+
+
+def reference_documents(data: Path) -> list[Labelled]:
+    """Return the receipts of which only reference text lines are on hand."""
+    read = {p.stem for p in images_of(data)}
+    names = sorted(p.stem for p in (data / "receipts" / "lines").glob("*.csv"))
+    return [
+        Labelled(n, "reference", "receipt", f"receipts/{n}", (_reference(data / "receipts" / "lines" / f"{n}.csv"),), key)
+        for n in names
+        if n not in read
+        for key in [_key(data / "receipts" / "keys" / f"{n}.json")]
+    ]
+
+
+def synthetic_documents(counts: dict[str, int], seed: int = 0, noise: float = 0.02) -> Iterator[Labelled]:
+    """Yield synthetic documents with exact words; half of them with simulated reading errors."""
+    for schema, count in counts.items():
+        for number in range(count):
+            document = make_document(schema, seed + number)
+            pages = []
+            for page_number, page in enumerate(document.pages, 1):
+                words = noisy_words(page.words, noise, seed + number) if number % 2 else page.words
+                height = page.height_px / page.width_px
+                pages.append(build_layout(page_number, height, segments_from_words(words, page_number, height)))
+            key = {k: v for k, v in document.key.items() if v is None or isinstance(v, str)}
+            name = f"{schema}-{seed + number}"
+            yield Labelled(name, "synthetic", schema, f"synthetic/{document.layout}", (document_layout(pages),), key)
+
+
+def _key(path: Path) -> dict[str, str | None]:
+    raw = json.loads(path.read_text("utf-8"))
+    return {_RENAMED.get(k, k): v for k, v in raw.items() if v is None or isinstance(v, str)}
+
+
+def _reference(path: Path) -> DocumentLayout:
+    """Return a layout from lines `x1,y1,...,x4,y4,text`; the page's size is not recorded, so the text's extent stands in."""
+    rows = [line.split(",", 8) for line in path.read_text("utf-8", errors="replace").splitlines() if line.count(",") >= 8]
+    lines = [(np.array(row[:8], float).reshape(4, 2), row[8].strip()) for row in rows if row[8].strip()]
+    corners = np.concatenate([quad for quad, _ in lines])
+    width, height = corners.max(axis=0) * (1.05, 1.03)
+    segments = []
+    for quad, text in lines:
+        (x0, y0), (x1, y1) = quad.min(axis=0) / width, quad.max(axis=0) / width
+        polygon = tuple(np.clip(quad / (width, height), 0, 1).reshape(-1))
+        n = len(text)
+        segments.append(
+            Segment(text, (x0, y0, x1, y1), polygon, 1, (1.0,) * n, tuple((i + 0.5) / n for i in range(n)))  # type: ignore[arg-type]
+        )
+    page: PageLayout = build_layout(1, height / width, segments)
+    return document_layout([page])
+
+
+def vocabulary_of(documents: list[Labelled], concepts: frozenset[str], least: int = 2) -> frozenset[str]:
+    """Return the words of names and addresses that occur in at least `least` documents, and all concept words."""
+    from backends.ocr.repair import plain
+
+    counts: dict[str, int] = {}
+    for document in documents:
+        texts = [v for k, v in document.key.items() if v and k.endswith(("_name", "_address"))]
+        for word in {w for text in texts for w in re.findall(r"[^\W\d_]{2,}", plain(text).upper())}:
+            counts[word] = counts.get(word, 0) + 1
+    return frozenset(w for w, n in counts.items() if n >= least) | concepts
+
+
+def fields_of(schema: str) -> tuple[str, ...]:
+    """Return the names of a schema's fields that are no table."""
+    return tuple(f.name for f in builtin(schema).fields if f.kind != "table")

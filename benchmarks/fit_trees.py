@@ -1,0 +1,138 @@
+"""Fits one field's trees and its confidence model from labelled candidates. Knows features and labels, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+
+from backends.ocr.fields import candidate_kind, labels_of
+from backends.ocr.pool import Pool, describe_pool, pool_candidates
+from backends.ocr.scorer import CONFIDENCE_COLUMNS, rank
+from backends.ocr.trees import Trees
+from benchmarks.corpus import Labelled
+from router.evaluate import anls, canonical, values_equal
+from router.schema import FieldSpec, builtin
+
+WEIGHTS = {"receipts": 1.0, "invoices": 1.0, "pdfs": 1.0, "reference": 0.7, "synthetic": 0.4}
+_NEGATIVES = 25
+_DEPTH = 6
+
+
+@dataclass(frozen=True)
+class Example:
+    """One field of one document: candidates, features, which are right, and which the trees should rank first.
+
+    They differ for names and addresses that OCR misread: the best reading is then the right place, though not a right value.
+    """
+
+    document: int
+    field: str
+    pool: Pool
+    matrix: np.ndarray
+    right: np.ndarray
+    first: np.ndarray
+    weight: float
+    present: bool
+
+
+def gather(document: Labelled, number: int, tier: str, vocabulary: frozenset[str]) -> Iterator[Example]:
+    """Yield an example for every field that the document's key tells of."""
+    readings = document.layouts if tier == "deep" else document.layouts[:1]
+    schema = builtin(document.schema)
+    specs = [f for f in schema.fields if f.name in document.key and candidate_kind(f)]
+    for kind in dict.fromkeys(candidate_kind(f) for f in specs):
+        pool = pool_candidates(readings, kind, vocabulary)  # type: ignore[arg-type]
+        described = describe_pool(pool)
+        for spec in specs:
+            if candidate_kind(spec) == kind:
+                want = document.key[spec.name]
+                right, first = _labels(spec, pool, want)
+                matrix = described.for_labels(labels_of(spec))
+                yield Example(number, spec.name, pool, matrix, right, first, WEIGHTS[document.source], want is not None)
+
+
+def _labels(spec: FieldSpec, pool: Pool, want: str | None) -> tuple[np.ndarray, np.ndarray]:
+    values = [e.candidate.value for e in pool.entries]
+    right = np.array([values_equal(spec.name, spec.kind, v, want) for v in values], bool)
+    if right.any() or not want or pool.kind not in ("name", "address") or not values:
+        return right, right
+    wanted = canonical(spec.name, spec.kind, want) or ""
+    near = [
+        anls(canonical(spec.name, spec.kind, v) or "", wanted) if abs(len(v) - len(want)) < 0.35 * len(want) else 0.0
+        for v in values
+    ]
+    return right, np.array(near) >= max(0.8, max(near) - 1e-9)
+
+
+def fit_trees(examples: Sequence[Example], columns: np.ndarray | None = None, seed: int = 0) -> Trees:
+    """Return the trees that tell a field's value from other candidates; at most 25 wrong ones a document are used."""
+    rng = np.random.default_rng(seed)
+    rows, labels, weights = [], [], []
+    for example in examples:
+        wrong = np.flatnonzero(~example.first)
+        kept = np.concatenate([np.flatnonzero(example.first), rng.permutation(wrong)[:_NEGATIVES]]).astype(int)
+        rows.append(example.matrix[kept] if columns is None else example.matrix[kept][:, columns])
+        labels.append(example.first[kept])
+        weights.append(np.where(example.first[kept], 1.0, max(1.0, len(wrong) / _NEGATIVES) ** 0.5) * example.weight)
+    model = HistGradientBoostingClassifier(
+        max_iter=110, learning_rate=0.08, max_leaf_nodes=12, max_depth=_DEPTH, min_samples_leaf=8, l2_regularization=2.0,
+        max_features=0.3, early_stopping=False, random_state=seed,
+    )  # fmt: skip
+    model.fit(np.concatenate(rows), np.concatenate(labels), sample_weight=np.concatenate(weights))
+    return _export(model)
+
+
+def _export(model: HistGradientBoostingClassifier) -> Trees:
+    nodes = [predictor[0].nodes for predictor in model._predictors]
+    size = max(map(len, nodes))
+
+    def stack(name: str, dtype: type) -> np.ndarray:
+        out = np.zeros((len(nodes), size), dtype)
+        for i, tree in enumerate(nodes):
+            out[i, : len(tree)] = tree[name]
+        return out
+
+    own = np.arange(size, dtype=np.int16)
+    leaf = np.stack([np.pad(t["is_leaf"].astype(bool), (0, size - len(t)), constant_values=True) for t in nodes])
+    left = np.where(leaf, own, stack("left", np.int16)).astype(np.int16)
+    right = np.where(leaf, own, stack("right", np.int16)).astype(np.int16)
+    value = np.where(leaf, stack("value", np.float32), 0).astype(np.float32)
+    threshold = stack("num_threshold", np.float32)
+    return Trees(stack("feature_idx", np.int16), threshold, left, right, value, float(model._baseline_prediction[0, 0]), _DEPTH)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What unseen trees chose for one example: the confidence columns, and whether the choice is right."""
+
+    document: int
+    columns: np.ndarray
+    right: bool
+    weight: float
+
+
+def outcome(example: Example, trees: Trees, columns: np.ndarray | None = None) -> Outcome | None:
+    """Return the outcome of one example; None when it has no candidate."""
+    if not example.pool.entries:
+        return None
+    matrix = example.matrix if columns is None else example.matrix[:, columns]
+    scored = rank(example.pool, example.matrix, trees.logits(matrix), np.zeros(len(CONFIDENCE_COLUMNS) + 1))
+    row = np.array([scored.signals[name] for name in CONFIDENCE_COLUMNS])
+    return Outcome(example.document, row, bool(example.right[scored.ranked[0].index]), example.weight)
+
+
+def fit_confidence(outcomes: Sequence[Outcome]) -> np.ndarray:
+    """Return the logistic weights (columns and intercept) that turn an outcome's columns into a probability."""
+    rows = np.stack([o.columns for o in outcomes])
+    right = np.array([o.right for o in outcomes])
+    if right.all() or not right.any():
+        prior = (right.sum() + 0.5) / (len(right) + 1)
+        return np.array([0.15, 0.05, *([0.0] * (len(CONFIDENCE_COLUMNS) - 2)), float(np.log(prior / (1 - prior)))])
+    spread = rows.std(axis=0) + 1e-3
+    model = LogisticRegression(C=0.3, max_iter=2000)
+    model.fit(rows / spread, right, sample_weight=[o.weight for o in outcomes])
+    return np.append(model.coef_[0] / spread, model.intercept_[0])
