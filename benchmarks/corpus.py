@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from benchmarks.degrade import noisy_words
 from benchmarks.readings import cached_layouts, images_of
 from benchmarks.synth import make_document
 from router.schema import builtin
+from router.types import Word
 
 SCHEMA_OF = {"receipts": "receipt", "reference": "receipt", "invoices": "invoice", "pdfs": "invoice"}
 _RENAMED = {"tax_amount": "gst_amount"}
@@ -75,6 +76,16 @@ def synthetic_documents(counts: dict[str, int], seed: int = 0, noise: float = 0.
             key = {k: v for k, v in document.key.items() if v is None or isinstance(v, str)}
             name = f"{schema}-{seed + number}"
             yield Labelled(name, "synthetic", schema, f"synthetic/{document.layout}", (document_layout(pages),), key)
+
+
+def misread(document: Labelled, seed: int, rate: float = 0.25) -> Labelled:
+    """Return a copy of a document known word for word, as a recogniser might have read it: `rate` of its lines are damaged."""
+    pages = []
+    for page in document.layouts[0].pages:
+        words = [Word(text=s.text, polygon=s.polygon, confidence=1.0) for s in page.segments]
+        segments = segments_from_words(noisy_words(words, rate, seed), page.number, page.height)
+        pages.append(build_layout(page.number, page.height, segments))
+    return replace(document, name=f"{document.name}-misread", source="misread", layouts=(document_layout(pages),))
 
 
 def _key(path: Path) -> dict[str, str | None]:

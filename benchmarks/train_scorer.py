@@ -21,7 +21,7 @@ from backends.ocr.concepts import concept_words
 from backends.ocr.fields import candidate_kind
 from backends.ocr.pool import generic_columns
 from backends.ocr.scorer import SCORER_FILE, FieldModel, Scorer, save_scorer
-from benchmarks.corpus import Labelled, real_documents, reference_documents, synthetic_documents, vocabulary_of
+from benchmarks.corpus import Labelled, misread, real_documents, reference_documents, synthetic_documents, vocabulary_of
 from benchmarks.fit_doctype import fit_document_types
 from benchmarks.fit_trees import Example, Outcome, fit_confidence, fit_trees, gather, outcome
 from router.evaluate import auroc
@@ -36,7 +36,9 @@ VERSION = "1"
 
 def load(data: Path) -> list[Labelled]:
     """Return every training document."""
-    return [*real_documents(data), *reference_documents(data), *synthetic_documents(SYNTHETIC)]
+    reference = reference_documents(data)
+    damaged = [misread(d, seed) for seed, d in enumerate(reference)]
+    return [*real_documents(data), *reference, *damaged, *synthetic_documents(SYNTHETIC)]
 
 
 def folds_of(documents: Sequence[Labelled], count: int = FOLDS, seed: int = 0) -> np.ndarray:
@@ -78,14 +80,14 @@ def fit_model(name: str, examples: list[Example], folds: np.ndarray, columns: np
 
 
 def _report(name: str, examples: list[Example], outcomes: list[Outcome]) -> None:
-    for weight, source in ((1.0, "real"), (0.4, "synthetic")):
-        there = sum(e.present for e in examples if e.weight == weight)
-        rows = [o for o in outcomes if o.weight == weight]
+    for source in ("receipts", "invoices", "pdfs", "synthetic"):
+        there = sum(e.present for e in examples if e.source == source)
+        rows = [o for o in outcomes if o.source == source]
         if there and rows:
             right = np.array([o.right for o in rows])
             logit = np.array([o.columns[0] for o in rows])
             ranks = f"{auroc(logit, right):.3f}" if 0 < right.sum() < len(right) else "-"
-            print(f"  {name:32} {source:10} n {there:4}  right {right.sum() / there:.3f}  AUROC of logit {ranks}", flush=True)
+            print(f"  {name:28} {source:9} n {there:4}  right {right.sum() / there:.3f}  AUROC of logit {ranks}", flush=True)
 
 
 def fit_tier(tier: str, documents: list[Labelled], folds: np.ndarray, known: list[frozenset[str]]) -> dict[str, list[FieldModel]]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from backends.ocr.concepts import concepts_in
+from backends.ocr.date_order import settle_order
 from backends.ocr.layout import DocumentLayout
 from backends.ocr.text_lines import Span, TextLine, line_below, text_lines
 from router.amounts import find_amounts
@@ -64,11 +65,15 @@ def propose(layout: DocumentLayout, kind: CandidateKind) -> list[Candidate]:
 
 
 def _dates(layout: DocumentLayout) -> Iterator[Candidate]:
+    found = []
     for index, segment in enumerate(layout.segments):
         for start, end, iso, ambiguous in find_dates(segment.text):
-            yield Candidate("date", segment.text[start:end], iso, ((index, start, end),), ambiguous)
+            found.append(Candidate("date", segment.text[start:end], iso, ((index, start, end),), ambiguous))
     for row in layout.rows:
-        yield from _dates_across(layout, row)
+        found += _dates_across(layout, row)
+    settled = settle_order([(c.text, c.value, c.ambiguous) for c in found], [s.text for s in layout.segments])
+    for candidate, (iso, ambiguous) in zip(found, settled, strict=True):
+        yield replace(candidate, value=iso, ambiguous=ambiguous)
 
 
 def _dates_across(layout: DocumentLayout, row: tuple[int, ...]) -> Iterator[Candidate]:

@@ -36,6 +36,7 @@ def label_pattern(labels: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![a-z])(?:{'|'.join(alternatives)})(?![a-z])" if alternatives else r"(?!)")
 
 
+@lru_cache(maxsize=16384)
 def fold_label(text: str) -> str:
     """Return text as labels are compared: lower case, accents off, lone digits inside words read as letters."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))

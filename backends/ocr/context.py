@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from backends.ocr.candidates import Candidate
 from backends.ocr.concepts import concepts_in, fold_label
@@ -89,11 +90,12 @@ def place_concepts(context: Context) -> tuple[frozenset[str], ...]:
 
 
 def label_matches(context: Context, pattern: re.Pattern[str]) -> tuple[float, ...]:
-    """Return for each of `PLACES` how closely a field's own label matches: share of the text that the label covers, 0 without."""
-    scores = []
-    for text in context.places():
-        folded = fold_label(text)
-        found = list(pattern.finditer(folded))
-        letters = sum(c.isalpha() for c in folded) or 1
-        scores.append(max((len(m[0]) / max(letters, len(m[0])) for m in found), default=0.0))
-    return tuple(scores)
+    """Return for each of `PLACES` how closely a field's own label matches: the label's share of the text, 0 without one."""
+    return tuple(_coverage(text, pattern) for text in context.places())
+
+
+@lru_cache(maxsize=65536)
+def _coverage(text: str, pattern: re.Pattern[str]) -> float:
+    folded = fold_label(text)
+    letters = sum(c.isalpha() for c in folded) or 1
+    return max((len(m[0]) / max(letters, len(m[0])) for m in pattern.finditer(folded)), default=0.0)

@@ -101,8 +101,9 @@ def read_again(rgb: Rgb, reading: PageReading) -> PageReading:
 
 
 def is_doubtful(reading: LineReading) -> bool:
-    """Return whether any character was read with less than 95 % probability."""
-    return min(reading.probabilities, default=0.0) < _DOUBTFUL_BELOW
+    """Return whether any letter or digit was read with less than 95 % probability."""
+    letters = [p for c, p in zip(reading.text, reading.probabilities, strict=True) if c.isalnum()]
+    return min(letters, default=0.0) < _DOUBTFUL_BELOW
 
 
 def straighten(quads: Sequence[Quad], width: int, height: int) -> list[tuple[float, float, float, float]]:

@@ -81,7 +81,7 @@ def _common(layout: DocumentLayout, candidates: Sequence[Candidate]) -> np.ndarr
         segment = layout.segments[index]
         page_height, text_height = heights[segment.page]
         x0, y0, x1, _ = segment.span_box(start, end)
-        confidences = [p for s, a, b in c.spans for p in layout.segments[s].character_confidences[a:b]]
+        confidences = [p for s, a, b in c.spans for p in layout.segments[s].certainties(a, b)]
         n = len(candidates)
         rows.append(
             (

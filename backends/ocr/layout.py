@@ -39,9 +39,14 @@ class Segment:
         """Return the height in page widths."""
         return self.box[3] - self.box[1]
 
+    def certainties(self, start: int = 0, end: int | None = None) -> list[float]:
+        """Return the confidences of a span's letters and digits; blanks and points are told apart far less surely, and matter less."""
+        pairs = zip(self.text[start:end], self.character_confidences[start:end], strict=True)
+        return [p for c, p in pairs if c.isalnum()]
+
     def confidence(self, start: int = 0, end: int | None = None) -> float:
-        """Return the lowest character confidence of a span of the text."""
-        return min(self.character_confidences[start:end], default=0.0)
+        """Return the lowest confidence of a span's letters and digits, 0 where it has none."""
+        return min(self.certainties(start, end), default=0.0)
 
     def span_box(self, start: int, end: int) -> Box:
         """Return the layout box of a span of the text."""

@@ -18,7 +18,6 @@ from backends.ocr.context import Context, label_matches
 from backends.ocr.features import column_names, describe, label_columns
 from backends.ocr.layout import DocumentLayout
 from backends.ocr.repair import Repair, RepairedSegment, plain, repair_of, repair_segments, unknown_share
-from router.normalise import fold
 
 MAX_READINGS = 3
 VOTE_COLUMNS = (
@@ -77,7 +76,7 @@ def _add(
     fixed: Repair | None,
 ) -> Pooled:
     """Add one candidate; places of a value that is printed several times stay apart, since each has its own surroundings."""
-    value = fold(candidate.value) if candidate.kind in ("name", "address", "identifier") else candidate.value
+    value = spelling(candidate.value) if candidate.kind in ("name", "address", "identifier") else candidate.value
     key = value if candidate.kind in ("name", "address") else (value, _place(layout, candidate))
     entry = found.get(key)
     if entry is None:
@@ -86,7 +85,7 @@ def _add(
         if fixed is not None:
             entry.edits, entry.cost = fixed.edits, fixed.cost
     (entry.repaired_from if fixed is not None else entry.read_by)[number] = True
-    probabilities = [p for s, a, b in candidate.spans for p in layout.segments[s].character_confidences[a:b]]
+    probabilities = [p for s, a, b in candidate.spans for p in layout.segments[s].certainties(a, b)]
     entry.confidences[number] = max(entry.confidences[number], sum(probabilities) / max(len(probabilities), 1))
     if fixed is None and number > entry.reading and not any(entry.read_by[: entry.reading + 1]) and entry.edits:
         entry.edits, entry.cost = 0, 0.0  # another reading says it outright
@@ -106,7 +105,12 @@ def _has_accents(layout: DocumentLayout) -> bool:
 
 def _repaired(candidate: Candidate, repaired: Sequence[RepairedSegment]) -> Repair | None:
     done = repair_of(candidate.spans, repaired)
-    return done if done is not None and fold(done.text) != fold(candidate.value) else None
+    return done if done is not None and spelling(done.text) != spelling(candidate.value) else None
+
+
+def spelling(text: str) -> str:
+    """Return letters, with their accents, and digits in capitals: what makes two names or addresses different values."""
+    return "".join(c for c in text.upper() if c.isalnum())
 
 
 @dataclass(frozen=True)

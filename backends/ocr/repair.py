@@ -16,9 +16,11 @@ from backends.ocr.layout import Segment
 
 _TOKEN = re.compile(r"[^\W_]+(?:[!|][^\W_]*)?")
 _NUMBER_WITH_LETTER = re.compile(r"(?<![A-Za-z])[A-Z]?\d+[OoIl]+\d*(?![A-Za-z0-9])")
+_SENDIRIAN_BERHAD = re.compile(r"(?<![A-Za-z0-9])(S)[DO0Q](N\.?) ?\.?(B[HN])[DOU0](?![A-Za-z0-9])")
+_SHORT_FORM = re.compile(r"(?<![A-Za-z0-9])[5S]/[B8](?![A-Za-z0-9])")
 _DIGITS_FOR = str.maketrans("OoIl", "0011")
 _LOOK_ALIKE = {
-    "0": "OQD", "1": "ILT", "5": "S", "8": "B", "2": "Z", "6": "G", "4": "A", "O": "0QDCU", "I": "1LJTE", "L": "1I",
+    "0": "OQD", "1": "ILT", "5": "S", "8": "B", "2": "Z", "6": "G", "4": "A", "O": "0QDCU", "I": "1LJT", "L": "1I",
     "S": "58", "B": "8R", "Z": "2", "G": "6C", "D": "O0", "J": "I", "N": "MH", "M": "N", "H": "NM", "U": "VO", "V": "U",
     "E": "FC", "F": "E",
     "C": "GO", "R": "K", "K": "R", "T": "1IY", "Y": "T", "A": "4", "!": "IL", "|": "IL", "Q": "O",
@@ -90,6 +92,8 @@ def repair_of(spans: Iterable[tuple[int, int, int]], repaired: Sequence[Repaired
 def _repair_segment(segment: Segment, keep_accents: bool, vocabulary: frozenset[str]) -> RepairedSegment:
     text = segment.text if keep_accents else plain(segment.text)
     text = _NUMBER_WITH_LETTER.sub(lambda m: m[0][0] + m[0][1:].translate(_DIGITS_FOR), text)
+    text = _SHORT_FORM.sub("S/B", text)
+    text = _SENDIRIAN_BERHAD.sub(lambda m: _keep_length(m[0], "SDN BHD"), text)
     characters, costs = list(text), [0.0] * len(text)
     for match in _TOKEN.finditer(text):
         better = _repair_word(match[0], segment, match.start(), vocabulary)
@@ -98,6 +102,12 @@ def _repair_segment(segment: Segment, keep_accents: bool, vocabulary: frozenset[
             costs[match.start()] = better.cost
     repaired = "".join(characters)
     return RepairedSegment(segment.text, repaired, tuple(costs), repaired != segment.text)
+
+
+def _keep_length(read: str, meant: str) -> str:
+    """Return the letters of `meant` in the places of the letters of `read`, so that every character keeps its place."""
+    letters = iter(c for c in meant if c.isalpha())
+    return "".join(next(letters, c) if c.isalnum() else c for c in read)
 
 
 def _guesses(segment: Segment, start: int, word: str) -> list[dict[str, float]]:

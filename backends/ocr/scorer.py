@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from backends.ocr.pool import VOTE_COLUMNS, Pool, Pooled, generic_columns
+from backends.ocr.pool import VOTE_COLUMNS, Pool, Pooled, generic_columns, spelling
 from backends.ocr.trees import Trees
 from router.confidence import sigmoid
-from router.normalise import fold
 from router.schema import FieldSpec
 
 SCORER_FILE = "scorer_v1.npz"
@@ -83,7 +82,7 @@ def rank(pool: Pool, matrix: np.ndarray, logits: np.ndarray, weights: np.ndarray
     seen: set[str] = set()
     ranked = []
     for i in order:
-        value = fold(pool.entries[i].candidate.value) or pool.entries[i].candidate.value
+        value = spelling(pool.entries[i].candidate.value) or pool.entries[i].candidate.value
         if value not in seen:
             seen.add(value)
             ranked.append(Ranked(pool.entries[i], int(i), float(logits[i])))
@@ -97,7 +96,7 @@ def confidence_signals(pool: Pool, matrix: np.ndarray, ranked: list[Ranked]) -> 
     best = ranked[0]
     lead = best.logit - (ranked[1].logit if len(ranked) > 1 else -_LIMIT)
     layout = pool.readings[best.entry.reading]
-    read = [p for s, a, b in best.entry.candidate.spans for p in layout.segments[s].character_confidences[a:b]]
+    read = [p for s, a, b in best.entry.candidate.spans for p in layout.segments[s].certainties(a, b)]
     votes = [a or b for a, b in zip(best.entry.read_by, best.entry.repaired_from, strict=True)]
     return {
         "logit": float(np.clip(best.logit, -_LIMIT, _LIMIT)),

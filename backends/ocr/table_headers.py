@@ -76,8 +76,12 @@ ROLE_KINDS: dict[str, FieldKind] = {
     "balance": "amount",
 }
 
-Labels = dict[str, tuple[str, ...]]
-"""Folded heading -> columns it may name, most likely first."""
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Folded heading -> columns it may name, most likely first. Compared by identity, so that look-ups can be remembered."""
+
+    columns: dict[str, tuple[str, ...]]
 
 
 @lru_cache(maxsize=64)
@@ -94,7 +98,7 @@ def labels_of(spec: FieldSpec) -> Labels:
             if column not in columns:
                 columns.append(column)
     found.pop("", None)
-    return {label: tuple(columns) for label, columns in found.items()}
+    return Labels({label: tuple(columns) for label, columns in found.items()})
 
 
 def find_headers(lines: Sequence[Line], spec: FieldSpec) -> list[Header]:
@@ -184,12 +188,17 @@ def _apart(a: Piece, b: Piece) -> bool:
 
 
 def _lookup(word: str, labels: Labels, fuzzy: bool) -> tuple[str, ...]:
-    if word in labels or not fuzzy or len(word) < 5 or any(c.isdigit() for c in word):
-        return labels.get(word, ())
-    near = (n for n in labels if abs(len(n) - len(word)) <= 2)
+    if word in labels.columns or not fuzzy or len(word) < 5 or any(c.isdigit() for c in word):
+        return labels.columns.get(word, ())
+    return _misread(word, labels)
+
+
+@lru_cache(maxsize=16384)
+def _misread(word: str, labels: Labels) -> tuple[str, ...]:
+    near = (n for n in labels.columns if abs(len(n) - len(word)) <= 2)
     alike = (n for n in near if n[0] == word[0] or (n[-2:] == word[-2:] and len(word) > 6))
     best = next((n for n in alike if close(word, n)), None)
-    return labels[best] if best else ()
+    return labels.columns[best] if best else ()
 
 
 def resolve(cells: Sequence[HeaderCell]) -> list[HeaderCell]:

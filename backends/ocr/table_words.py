@@ -36,6 +36,7 @@ def other_labels() -> dict[str, tuple[str, ...]]:
     return {name: tuple(labels) for name, labels in _data()["others"].items()}
 
 
+@lru_cache(maxsize=16384)
 def fold_label(text: str) -> str:
     """Return a heading without case, accents, punctuation and currency; a sign that is a word of its own stays."""
     words = [w for w in re.split(r"[\s(){}\[\]]+", text) if fold(w) not in _CURRENCY]
