@@ -1,4 +1,7 @@
-"""Labelled documents for training and measuring: real ones read by OCR, reference lines, and synthetic ones drawn word for word."""
+"""Labelled documents for training and measuring.
+
+Real ones read by OCR, reference lines, and synthetic ones drawn word for word.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ _RENAMED = {"tax_amount": "gst_amount"}
 
 @dataclass(frozen=True)
 class Labelled:
-    """A document with its key. `group` must not be split between training and test; a key's null says the field is absent."""
+    """A document with its key.
+
+    `group` must not be split between training and test; a key's null says the field is absent.
+    """
 
     name: str
     source: str
@@ -47,7 +53,9 @@ def real_documents(data: Path, sources: tuple[str, ...] = ("receipts", "invoices
         if source in sources:
             key = _key(data / source / ("" if source == "pdfs" else "keys") / f"{path.stem}.json")
             group = path.stem.split("_")[0] if source == "invoices" else path.stem
-            found.append(Labelled(path.stem, source, SCHEMA_OF[source], f"{source}/{group}", cached_layouts(path), key, path))
+            found.append(
+                Labelled(path.stem, source, SCHEMA_OF[source], f"{source}/{group}", cached_layouts(path), key, path)
+            )
     return found
 
 
@@ -56,7 +64,9 @@ def reference_documents(data: Path) -> list[Labelled]:
     read = {p.stem for p in images_of(data)}
     names = sorted(p.stem for p in (data / "receipts" / "lines").glob("*.csv"))
     return [
-        Labelled(n, "reference", "receipt", f"receipts/{n}", (_reference(data / "receipts" / "lines" / f"{n}.csv"),), key)
+        Labelled(
+            n, "reference", "receipt", f"receipts/{n}", (_reference(data / "receipts" / "lines" / f"{n}.csv"),), key
+        )
         for n in names
         if n not in read
         for key in [_key(data / "receipts" / "keys" / f"{n}.json")]
@@ -79,7 +89,7 @@ def synthetic_documents(counts: dict[str, int], seed: int = 0, noise: float = 0.
 
 
 def misread(document: Labelled, seed: int, rate: float = 0.25) -> Labelled:
-    """Return a copy of a document known word for word, as a recogniser might have read it: `rate` of its lines are damaged."""
+    """Return a copy of a document known word for word, as a recogniser might read it: `rate` of lines are damaged."""
     pages = []
     for page in document.layouts[0].pages:
         words = [Word(text=s.text, polygon=s.polygon, confidence=1.0) for s in page.segments]
@@ -94,8 +104,10 @@ def _key(path: Path) -> dict[str, str | None]:
 
 
 def _reference(path: Path) -> DocumentLayout:
-    """Return a layout from lines `x1,y1,...,x4,y4,text`; the page's size is not recorded, so the text's extent stands in."""
-    rows = [line.split(",", 8) for line in path.read_text("utf-8", errors="replace").splitlines() if line.count(",") >= 8]
+    """Return a layout from lines `x1,y1,...,x4,y4,text`; the page's size is unknown: the text's extent stands in."""
+    rows = [
+        line.split(",", 8) for line in path.read_text("utf-8", errors="replace").splitlines() if line.count(",") >= 8
+    ]
     lines = [(np.array(row[:8], float).reshape(4, 2), row[8].strip()) for row in rows if row[8].strip()]
     corners = np.concatenate([quad for quad, _ in lines])
     width, height = corners.max(axis=0) * (1.05, 1.03)

@@ -12,7 +12,7 @@ from benchmarks.corpus import Labelled
 
 
 def fit_document_types(documents: Sequence[Labelled], folds: np.ndarray) -> dict[str, object]:
-    """Return names and weights (types, columns + intercept) as stored in the scorer's details; prints accuracy out of fold."""
+    """Return names and weights (types, columns + intercept) for the scorer's details; print accuracy out of fold."""
     rows = np.stack([describe_document(d.layouts[0]) for d in documents])
     kinds = np.array([d.schema for d in documents])
     weights = np.array([1.0 if d.real else 0.3 for d in documents])
@@ -22,7 +22,9 @@ def fit_document_types(documents: Sequence[Labelled], folds: np.ndarray) -> dict
         guessed[test] = _fit(rows[train], kinds[train], weights[train]).predict(rows[test])
     for source in dict.fromkeys(d.source for d in documents):
         there = np.array([d.source == source for d in documents])
-        print(f"  document type {source:12} n {there.sum():4}  right {(guessed == kinds)[there].mean():.3f}", flush=True)
+        print(
+            f"  document type {source:12} n {there.sum():4}  right {(guessed == kinds)[there].mean():.3f}", flush=True
+        )
     model = _fit(rows, kinds, weights)
     table = np.hstack([model.coef_, model.intercept_[:, None]])
     return {"document_types": list(map(str, model.classes_)), "document_type_weights": np.round(table, 4).tolist()}

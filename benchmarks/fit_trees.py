@@ -18,8 +18,18 @@ from router.evaluate import anls, canonical, values_equal
 from router.schema import FieldSpec, builtin
 
 TREE_WEIGHTS = {"receipts": 1.0, "invoices": 1.0, "pdfs": 1.0, "reference": 0.7, "misread": 0.4, "synthetic": 0.3}
-CONFIDENCE_WEIGHTS = {"receipts": 1.0, "invoices": 1.0, "pdfs": 1.0, "reference": 0.05, "misread": 0.05, "synthetic": 0.1}
-"""What is read from a picture decides how a reading's certainty counts; the rest keeps fields without real documents in range."""
+CONFIDENCE_WEIGHTS = {
+    "receipts": 1.0,
+    "invoices": 1.0,
+    "pdfs": 1.0,
+    "reference": 0.05,
+    "misread": 0.05,
+    "synthetic": 0.1,
+}
+"""What is read from a picture decides how a reading's certainty counts.
+
+The rest keeps fields without real documents in range.
+"""
 _NEGATIVES = 25
 _DEPTH = 6
 
@@ -28,7 +38,8 @@ _DEPTH = 6
 class Example:
     """One field of one document: candidates, features, which are right, and which the trees should rank first.
 
-    They differ for names and addresses that OCR misread: the best reading is then the right place, though not a right value.
+    They differ for names and addresses that OCR misread: the best reading is then the right place, though not a right
+    value.
     """
 
     document: int
@@ -79,10 +90,12 @@ def fit_trees(examples: Sequence[Example], columns: np.ndarray | None = None, se
         kept = np.concatenate([np.flatnonzero(example.first), rng.permutation(wrong)[:_NEGATIVES]]).astype(int)
         rows.append(example.matrix[kept] if columns is None else example.matrix[kept][:, columns])
         labels.append(example.first[kept])
-        weights.append(np.where(example.first[kept], 1.0, max(1.0, len(wrong) / _NEGATIVES) ** 0.5) * TREE_WEIGHTS[example.source])
+        weights.append(
+            np.where(example.first[kept], 1.0, max(1.0, len(wrong) / _NEGATIVES) ** 0.5) * TREE_WEIGHTS[example.source]
+        )
     model = HistGradientBoostingClassifier(
-        max_iter=150, learning_rate=0.055, max_leaf_nodes=12, max_depth=_DEPTH, min_samples_leaf=8, l2_regularization=2.0,
-        max_features=0.3, early_stopping=False, random_state=seed,
+        max_iter=150, learning_rate=0.055, max_leaf_nodes=12, max_depth=_DEPTH, min_samples_leaf=8,
+        l2_regularization=2.0, max_features=0.3, early_stopping=False, random_state=seed,
     )  # fmt: skip
     model.fit(np.concatenate(rows), np.concatenate(labels), sample_weight=np.concatenate(weights))
     return _export(model)
@@ -104,7 +117,9 @@ def _export(model: HistGradientBoostingClassifier) -> Trees:
     right = np.where(leaf, own, stack("right", np.int16)).astype(np.int16)
     value = np.where(leaf, stack("value", np.float32), 0).astype(np.float32)
     threshold = stack("num_threshold", np.float32)
-    return Trees(stack("feature_idx", np.int16), threshold, left, right, value, float(model._baseline_prediction[0, 0]), _DEPTH)
+    return Trees(
+        stack("feature_idx", np.int16), threshold, left, right, value, float(model._baseline_prediction[0, 0]), _DEPTH
+    )
 
 
 @dataclass(frozen=True)

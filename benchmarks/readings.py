@@ -1,4 +1,6 @@
-"""Reads labelled documents by OCR once and keeps what was read in .cache/readings, since reading takes most of the time.
+"""Reads labelled documents by OCR once and keeps what was read in .cache/readings.
+
+Reading takes most of the time.
 
     python -m benchmarks.readings DATA --processes 2
 """
@@ -52,7 +54,9 @@ def _read_pdf(path: Path) -> tuple[DocumentLayout, ...]:
         layouts = []
         for page in opened.document.pages:
             usable = has_usable_text_layer(page)
-            layouts.append(layout_of_text(page) if usable else read_page(opened.image(page.number), page.number).layout())
+            layouts.append(
+                layout_of_text(page) if usable else read_page(opened.image(page.number), page.number).layout()
+            )
     return (document_layout(layouts),) * READINGS
 
 
@@ -62,7 +66,12 @@ def _read_thoroughly(rgb: Rgb, number: int) -> PageReading:
 
 def _page(raw: dict[str, object]) -> PageReading:
     lines = tuple(
-        OcrLine(tuple(line["box"]), tuple(line["polygon"]), tuple(_line(r) for r in line["readings"]), tuple(line.get("quad", ())))  # type: ignore[arg-type]
+        OcrLine(
+            tuple(line["box"]),
+            tuple(line["polygon"]),
+            tuple(_line(r) for r in line["readings"]),
+            tuple(line.get("quad", ())),
+        )  # type: ignore[arg-type]
         for line in raw["lines"]  # type: ignore[attr-defined]
     )
     return PageReading(raw["number"], raw["height"], raw["turned"], lines)  # type: ignore[arg-type]

@@ -14,8 +14,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-SYNTHETIC = [["benchmarks.tables", "synth", "--kind", k, "--seeds", "9000:9060"] for k in ("invoice", "receipt", "bank_statement")]
-LABELLED = ["benchmarks.readings", "benchmarks.train_scorer", "benchmarks.lanes", "benchmarks.fit_score", "benchmarks.speed"]
+SYNTHETIC = [
+    ["benchmarks.tables", "synth", "--kind", k, "--seeds", "9000:9060"]
+    for k in ("invoice", "receipt", "bank_statement")
+]
+LABELLED = [
+    "benchmarks.readings",
+    "benchmarks.train_scorer",
+    "benchmarks.lanes",
+    "benchmarks.fit_score",
+    "benchmarks.speed",
+]
 
 
 def main() -> int:

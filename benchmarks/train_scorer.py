@@ -2,10 +2,10 @@
 
     python -m benchmarks.train_scorer DATA --write
 
-DATA holds receipts/, invoices/ and pdfs/ with keys. Trained on real documents (read by OCR, kept in .cache), on reference text lines
-of receipts without a picture, and on synthetic documents. Scorers that have not seen a fold are kept in .cache/scorers, so that
-`benchmarks.lanes` measures whole lanes on documents that neither trees, confidence model nor vocabulary saw: five folds by document
-for receipts and PDFs, one layout left out at a time for invoices.
+DATA holds receipts/, invoices/ and pdfs/ with keys. Trained on real documents (read by OCR, kept in .cache), on
+reference text lines of receipts without a picture, and on synthetic documents. Scorers that have not seen a fold are
+kept in .cache/scorers, so that `benchmarks.lanes` measures whole lanes on documents that neither trees, confidence
+model nor vocabulary saw: five folds by document for receipts and PDFs, one layout left out at a time for invoices.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from backends.ocr.concepts import concept_words
-from backends.ocr.fields import candidate_kind
 from backends.ocr.pool import generic_columns
 from backends.ocr.scorer import SCORER_FILE, FieldModel, Scorer, save_scorer
 from benchmarks.corpus import Labelled, misread, real_documents, reference_documents, synthetic_documents, vocabulary_of
 from benchmarks.fit_doctype import fit_document_types
 from benchmarks.fit_trees import Example, Outcome, fit_confidence, fit_trees, gather, outcome
 from router.evaluate import auroc
-from router.schema import builtin
 
 SYNTHETIC = {"receipt": 200, "invoice": 360, "bank_statement": 140}
 OUTPUT = Path("backends/ocr/data") / SCORER_FILE
@@ -59,8 +57,10 @@ def vocabularies(documents: Sequence[Labelled], folds: np.ndarray) -> list[froze
     return [vocabulary_of(part, words) for part in [*parts, list(documents)]]
 
 
-def examples_of(documents: Sequence[Labelled], folds: np.ndarray, tier: str, known: list[frozenset[str]]) -> list[Example]:
-    """Return all examples; every document is described with the vocabulary of the other folds, as an unseen one would be."""
+def examples_of(
+    documents: Sequence[Labelled], folds: np.ndarray, tier: str, known: list[frozenset[str]]
+) -> list[Example]:
+    """Return all examples; each document is described with the vocabulary of the other folds, like an unseen one."""
     jobs = (delayed(_gather)(d, i, tier, known[folds[i]]) for i, d in enumerate(documents))
     return [e for part in Parallel(n_jobs=2, batch_size=8)(jobs) for e in part]
 
@@ -87,13 +87,20 @@ def _report(name: str, examples: list[Example], outcomes: list[Outcome]) -> None
             right = np.array([o.right for o in rows])
             logit = np.array([o.columns[0] for o in rows])
             ranks = f"{auroc(logit, right):.3f}" if 0 < right.sum() < len(right) else "-"
-            print(f"  {name:28} {source:9} n {there:4}  right {right.sum() / there:.3f}  AUROC of logit {ranks}", flush=True)
+            print(
+                f"  {name:28} {source:9} n {there:4}  right {right.sum() / there:.3f}  AUROC of logit {ranks}",
+                flush=True,
+            )
 
 
-def fit_tier(tier: str, documents: list[Labelled], folds: np.ndarray, known: list[frozenset[str]]) -> dict[str, list[FieldModel]]:
+def fit_tier(
+    tier: str, documents: list[Labelled], folds: np.ndarray, known: list[frozenset[str]]
+) -> dict[str, list[FieldModel]]:
     """Return every model of a tier by name, one for each left-out fold and the whole one last."""
     examples = examples_of(documents, folds, tier, known)
-    jobs = {f"{tier}/{f}": ([e for e in examples if e.field == f], None) for f in dict.fromkeys(e.field for e in examples)}
+    jobs = {
+        f"{tier}/{f}": ([e for e in examples if e.field == f], None) for f in dict.fromkeys(e.field for e in examples)
+    }
     for kind in dict.fromkeys(e.pool.kind for e in examples):
         rng = np.random.default_rng(0)
         some = [e for e in examples if e.pool.kind == kind and e.present and rng.random() < 0.4]

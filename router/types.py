@@ -1,9 +1,11 @@
 """Core data of a document's way through the router.
 
-Every type is frozen and refuses unknown keys, so that what is stored or sent can be read back exactly. Pixels never live here:
-a page's picture stays with the `PageSource` that rendered it. This module must not know any model, queue or file format.
+Every type is frozen and refuses unknown keys, so that what is stored or sent can be read back exactly. Pixels never
+live here: a page's picture stays with the `PageSource` that rendered it. This module must not know any model, queue
+or file format.
 
-Coordinates: a polygon is eight numbers x1,y1..x4,y4 in page fractions [0,1], clockwise from the top left corner of the text.
+Coordinates: a polygon is eight numbers x1,y1..x4,y4 in page fractions [0,1], clockwise from the top left corner of the
+text.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ class Frozen(BaseModel):
 
 
 class Word(Frozen):
-    """A piece of text on a page; `confidence` is None where the source is certain of nothing (a PDF text layer says 1.0)."""
+    """A piece of text on a page; `confidence` is None where the source gives none (a PDF text layer says 1.0)."""
 
     text: str
     polygon: Polygon
@@ -68,7 +70,8 @@ class PageSource(Protocol):
 class ComplexityScore(Frozen):
     """How likely the fast lane is to get a document's fields wrong.
 
-    `features` are signals scaled to [0,1] of the hardest page, `contributions` their signed shares of the score's logit.
+    `features` are signals scaled to [0,1] of the hardest page, `contributions` their signed shares of the score's
+    logit.
     """
 
     value: Unit
@@ -142,7 +145,8 @@ class FieldValue(Frozen):
 class Extraction(Frozen):
     """What one lane read: one value for each field it was asked for.
 
-    `schema_name` is the schema that was used, which `auto` leaves to the lane. `finish_reason`: stop, length, refusal, error.
+    `schema_name` is the schema that was used, which `auto` leaves to the lane. `finish_reason`: stop, length, refusal,
+    error.
     """
 
     document_id: str

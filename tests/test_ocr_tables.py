@@ -2,59 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
+from table_pages import HEAD, ITEMS, LETTER, TRANSACTIONS, Cells, item, page, values
 
-from backends.ocr.layout import PageLayout, build_layout, segments_from_words
-from backends.ocr.table_words import line_kind
-from backends.ocr.tables import TableReading, read_table
+from backends.ocr.tables import read_table
 from benchmarks import synth, tables
-from router.schema import FieldSpec, builtin
-from router.types import Word
-
-ITEMS = builtin("invoice").field("line_items")
-TRANSACTIONS = builtin("bank_statement").field("transactions")
-HEIGHT = 1.4
-LETTER = 0.011
-LINE = 0.016
-
-Cells = dict[float, str]
-"""Left edge of a text -> text; a negative edge is the right edge of right-aligned text."""
-
-
-def page(rows: Sequence[Cells | None], number: int = 1, pitch: float = 0.03, confidence: float = 0.9) -> PageLayout:
-    """Return a layout of rows of text; None leaves a line blank."""
-    words = [
-        word
-        for index, row in enumerate(rows)
-        for x, text in (row or {}).items()
-        for word in words_at(x, 0.1 + index * pitch, text, confidence)
-    ]
-    return build_layout(number, HEIGHT, segments_from_words(words, number, HEIGHT))
-
-
-def words_at(x: float, y: float, text: str, confidence: float) -> list[Word]:
-    left = x if x >= 0 else -x - len(text) * LETTER
-    found = []
-    for part in text.split(" "):
-        x1, top, bottom = left + len(part) * LETTER, y / HEIGHT, (y + LINE) / HEIGHT
-        polygon = (left, top, x1, top, x1, bottom, left, bottom)
-        found.append(Word(text=part, polygon=polygon, confidence=confidence))
-        left = x1 + LETTER * 0.8
-    return found
-
-
-def values(reading: TableReading | None) -> list[dict[str, str]]:
-    return [{name: cell.value for name, cell in row.items()} for row in (reading.rows if reading else ())]
-
-
-def item(description: str, quantity: str | None, unit: str | None, total: str | None) -> dict[str, str]:
-    row = {"description": description, "quantity": quantity, "unit_price": unit, "total_price": total}
-    return {name: value for name, value in row.items() if value is not None}
-
-
-HEAD: Cells = {0.05: "Description", -0.5: "Qty", -0.7: "Unit Price", -0.9: "Amount"}
+from router.schema import builtin
 
 
 def test_rows_under_a_heading_end_at_the_totals() -> None:
@@ -89,23 +42,6 @@ def test_a_cell_carries_raw_text_confidence_page_and_place() -> None:
     assert reading.polygon[2] == pytest.approx(0.9, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        {0.05: "Bezeichnung", -0.5: "Menge", -0.7: "Einzelpreis", -0.9: "Gesamt"},
-        {0.05: "Désignation", -0.5: "Qté", -0.7: "Prix unitaire", -0.9: "Montant HT"},
-        {0.05: "Omschrijving", -0.5: "Aantal", -0.7: "Prijs", -0.9: "Bedrag"},
-        {0.05: "Descripción", -0.5: "Cantidad", -0.7: "Precio", -0.9: "Importe"},
-        {0.05: "Descrizione", -0.5: "Quantità", -0.7: "Prezzo", -0.9: "Importo"},
-        {0.05: "Keterangan", -0.5: "Kuantiti", -0.7: "Harga", -0.9: "Jumlah"},
-        {0.05: "Descriptlon", -0.5: "Quantlty", -0.7: "Unit Prlce", -0.9: "Arnount"},
-    ],
-)
-def test_headings_are_known_in_seven_languages_and_with_reading_errors(head: Cells) -> None:
-    reading = read_table([page([head, {0.05: "Tisch", -0.5: "3", -0.7: "7,50", -0.9: "22,50"}])], ITEMS)
-    assert values(reading) == [item("Tisch", "3.00", "7.50", "22.50")]
-
-
 def test_a_description_on_two_lines_belongs_to_its_row() -> None:
     reading = read_table(
         [
@@ -123,18 +59,6 @@ def test_a_description_on_two_lines_belongs_to_its_row() -> None:
         ITEMS,
     )
     assert [r["description"] for r in values(reading)] == ["Architect, senior (billed by hours)", "Lamp"]
-
-
-def test_arithmetic_finds_the_columns_that_the_heading_misnames() -> None:
-    head: Cells = {0.05: "Description", -0.4: "Out", -0.5: "Back", -0.6: "Sold", -0.75: "U.P", -0.9: "Price"}
-    rows: list[Cells] = [
-        {0.05: "White bread", -0.4: "5", -0.5: "1", -0.6: "4", -0.75: "2.13", -0.9: "8.52"},
-        {0.05: "Rolls", -0.4: "9", -0.5: "2", -0.6: "7", -0.75: "0.50", -0.9: "3.50"},
-    ]
-    assert values(read_table([page([head, *rows])], ITEMS)) == [
-        item("White bread", "4.00", "2.13", "8.52"),
-        item("Rolls", "7.00", "0.50", "3.50"),
-    ]
 
 
 def test_a_quantity_the_page_reader_missed_is_derived_from_the_prices() -> None:
@@ -191,26 +115,6 @@ def test_a_table_goes_on_over_pages_without_its_carried_sums() -> None:
     assert reading is not None
     assert [row["total_price"].page for row in reading.rows] == [1, 1, 2]
     assert (reading.page, reading.summed) == (1, True)
-
-
-def test_a_receipt_without_heading_is_read_by_its_line_ends() -> None:
-    reading = read_table(
-        [
-            page(
-                [
-                    {0.2: "BAKERY SDN BHD"},
-                    {0.05: "12/03/2018", 0.5: "18:20"},
-                    {0.05: "EGG TART", -0.9: "5.10 S"},
-                    {0.05: "WHITE BREAD", -0.9: "3.30 S"},
-                    {0.05: "TOTAL", -0.9: "8.40"},
-                    {0.05: "CASH", -0.9: "10.00"},
-                    {0.05: "CHANGE", -0.9: "1.60"},
-                ]
-            )
-        ],
-        ITEMS,
-    )
-    assert values(reading) == [item("EGG TART", None, None, "5.10"), item("WHITE BREAD", None, None, "3.30")]
 
 
 @pytest.mark.parametrize(
@@ -294,60 +198,6 @@ def test_dates_without_year_take_it_from_the_document_and_count_for_the_lines_be
         TRANSACTIONS,
     )
     assert [r["date"] for r in values(reading)] == ["2021-02-03", "2021-02-03"]
-
-
-def test_a_table_of_a_users_own_schema_is_found_by_its_labels() -> None:
-    spec = FieldSpec(
-        name="parcels",
-        kind="table",
-        columns=(
-            FieldSpec(name="tracking", kind="identifier", labels=("consignment",)),
-            FieldSpec(name="contents", kind="text"),
-            FieldSpec(name="weight", kind="amount", labels=("mass kg",)),
-        ),
-    )
-    reading = read_table(
-        [
-            page(
-                [
-                    {0.05: "Consignment", 0.35: "Contents", -0.8: "Mass kg"},
-                    {0.05: "AB12345", 0.35: "Books", -0.8: "2.5"},
-                    {0.05: "AB12346", 0.35: "Garden tools", -0.8: "11.25"},
-                ]
-            )
-        ],
-        spec,
-    )
-    assert values(reading) == [
-        {"tracking": "AB12345", "contents": "Books", "weight": "2.50"},
-        {"tracking": "AB12346", "contents": "Garden tools", "weight": "11.25"},
-    ]
-
-
-@pytest.mark.parametrize("rows", [[], [None], [{0.1: "Dear Sir or Madam,"}, {0.1: "thank you for your letter."}]])
-def test_a_page_without_a_table_gives_none(rows: list[Cells | None]) -> None:
-    assert read_table([page(rows)], ITEMS) is None
-    assert read_table([page(rows)], TRANSACTIONS) is None
-    assert read_table([], ITEMS) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("Sub Total (RM) 12.00", "sum"),
-        ("Tolal Amount", "sum"),
-        ("Montant TTC", "sum"),
-        ("Zwischensumme netto", "sum"),
-        ("Übertrag", "carry"),
-        ("CASH 50.00", "payment"),
-        ("Less discount", "discount"),
-        ("Cash register, steel", "item"),
-        ("Service contract", "item"),
-        ("2 x 4.50", "item"),
-    ],
-)
-def test_lines_that_are_no_rows_are_told_by_their_words(text: str, kind: str) -> None:
-    assert line_kind(text) == kind
 
 
 @pytest.mark.parametrize("kind", ["invoice", "receipt", "bank_statement"])

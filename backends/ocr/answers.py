@@ -1,4 +1,4 @@
-"""From ranked candidates to field values: one answer a field, with place, confidence and alternatives. Knows no picture."""
+"""From ranked candidates to field values: one a field, with place, confidence and alternatives. Knows no picture."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class FieldReader:
         if told is None:
             return self._absent(spec, 0.8)
         return FieldValue(
-            name=spec.name, raw=told.raw, value=told.value, confidence=told.confidence, page=told.page, polygon=told.polygon,
-            provenance=self._provenance,
+            name=spec.name, raw=told.raw, value=told.value, confidence=told.confidence, page=told.page,
+            polygon=told.polygon, provenance=self._provenance,
         )  # fmt: skip
 
     def _table(self, spec: FieldSpec) -> FieldValue:
@@ -78,8 +78,8 @@ class FieldReader:
             return self._absent(spec, 0.7)
         table = max(found, key=lambda t: t.confidence)
         return FieldValue(
-            name=spec.name, raw=f"{len(table.rows)} rows", rows=table.rows, confidence=table.confidence, page=table.page,
-            polygon=table.polygon, provenance=self._provenance,
+            name=spec.name, raw=f"{len(table.rows)} rows", rows=table.rows, confidence=table.confidence,
+            page=table.page, polygon=table.polygon, provenance=self._provenance,
         )  # fmt: skip
 
     def _present(self, spec: FieldSpec, pool: Pool, scored: Scored) -> FieldValue:
@@ -106,7 +106,11 @@ def _matching(pool: Pool, matrix: np.ndarray, spec: FieldSpec) -> tuple[Pool, np
     if spec.pattern is None:
         return pool, matrix
     pattern = re.compile(spec.pattern)
-    kept = [i for i, e in enumerate(pool.entries) if pattern.fullmatch(e.candidate.value) or pattern.fullmatch(e.candidate.text)]
+    kept = [
+        i
+        for i, e in enumerate(pool.entries)
+        if pattern.fullmatch(e.candidate.value) or pattern.fullmatch(e.candidate.text)
+    ]
     entries = tuple(pool.entries[i] for i in kept)
     return Pool(pool.kind, pool.readings, entries, pool.vocabulary), matrix[kept]
 
@@ -123,6 +127,8 @@ def place_of(candidate: Candidate, layout: DocumentLayout) -> tuple[int, Polygon
     """Return the page of a candidate's first span and the polygon around its spans on that page."""
     page = layout.segments[candidate.first[0]].page
     polygons = [
-        layout.segments[i].span_polygon(start, end) for i, start, end in candidate.spans if layout.segments[i].page == page
+        layout.segments[i].span_polygon(start, end)
+        for i, start, end in candidate.spans
+        if layout.segments[i].page == page
     ]
     return page, polygons[0] if len(polygons) == 1 else union_polygon(polygons)

@@ -1,7 +1,7 @@
 """The two embedded lanes as backends: `ocr-fast` (one reading) and `ocr-deep` (three). Know schemas, not queues.
 
-A lane reads the document's words, proposes candidates for every wanted field, lets the learned scorer pick, and answers with the
-value, its place and the scorer's probability as confidence.
+A lane reads the document's words, proposes candidates for every wanted field, lets the learned scorer pick, and answers
+with the value, its place and the scorer's probability as confidence.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ class OcrLane:
         scorer = self._scorer()
         model = "PP-OCRv6+PP-OCRv4" if self._thorough else "PP-OCRv6"
         provenance = Provenance(
-            tier=request.tier, backend=self.name, model=f"{model}, candidate scorer {scorer.version}", revision=scorer.version
+            tier=request.tier,
+            backend=self.name,
+            model=f"{model}, candidate scorer {scorer.version}",
+            revision=scorer.version,
         )
         reader = FieldReader(readings, schema, scorer, "deep" if self._thorough else "fast", provenance)
         return Extraction(

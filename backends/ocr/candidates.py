@@ -1,7 +1,7 @@
 """Proposes typed candidates: every place of a document that could be a field's value. Knows kinds, but judges nothing.
 
-A candidate is a list of spans (segment, start, end) and the normalised value they spell. Kinds: date, amount, identifier (one
-segment each), name and address (lines, possibly several).
+A candidate is a list of spans (segment, start, end) and the normalised value they spell. Kinds: date, amount,
+identifier (one segment each), name and address (lines, possibly several).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from backends.ocr.concepts import concepts_in
@@ -78,7 +79,7 @@ def _dates(layout: DocumentLayout) -> Iterator[Candidate]:
 
 def _dates_across(layout: DocumentLayout, row: tuple[int, ...]) -> Iterator[Candidate]:
     """Dates that detection cut in two: found only in a pair of neighbours joined."""
-    for left, right in zip(row, row[1:], strict=False):
+    for left, right in pairwise(row):
         a, b = layout.segments[left].text, layout.segments[right].text
         if not a[-1].isdigit() and a[-1] not in "/-.":
             continue

@@ -31,7 +31,7 @@ def concepts_in(text: str) -> frozenset[str]:
 
 
 def label_pattern(labels: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern that finds any of the labels in a folded text; blanks and points inside a label may be missing."""
+    """Return a pattern that finds any of the labels in a folded text; blanks and points in a label may be missing."""
     alternatives = sorted({_loose(fold_label(label)) for label in labels if label.strip()}, key=len, reverse=True)
     return re.compile(rf"(?<![a-z])(?:{'|'.join(alternatives)})(?![a-z])" if alternatives else r"(?!)")
 

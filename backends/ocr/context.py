@@ -90,7 +90,7 @@ def place_concepts(context: Context) -> tuple[frozenset[str], ...]:
 
 
 def label_matches(context: Context, pattern: re.Pattern[str]) -> tuple[float, ...]:
-    """Return for each of `PLACES` how closely a field's own label matches: the label's share of the text, 0 without one."""
+    """Return for each of `PLACES` how closely a field's own label matches: its share of the text, 0 without one."""
     return tuple(_coverage(text, pattern) for text in context.places())
 
 

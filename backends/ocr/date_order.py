@@ -1,7 +1,8 @@
 """Day first or month first, decided for a whole document: it writes all its dates in one way. Knows texts only.
 
-A date such as 2016-19-03 proves that this document writes year, day, month; its 2016-11-06 is then the 11th of June. Where no date
-proves anything, a number that carries month and year (invoice FA11/2016/0406) is weaker evidence of the same kind.
+A date such as 2016-19-03 proves that this document writes year, day, month; its 2016-11-06 is then the 11th of June.
+Where no date proves anything, a number that carries month and year (invoice FA11/2016/0406) is weaker evidence of the
+same kind.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 _FIELDS = re.compile(r"\d+")
-_MONTH_AND_YEAR = re.compile(r"(?<![\d/.\-])(0[1-9]|1[0-2])[/\-]((?:19|20)\d\d)(?!\d)|(?<!\d)((?:19|20)\d\d)[/\-](0[1-9]|1[0-2])(?![\d\-/.])")
+_MONTH_AND_YEAR = re.compile(
+    r"(?<![\d/.\-])(0[1-9]|1[0-2])[/\-]((?:19|20)\d\d)(?!\d)|(?<!\d)((?:19|20)\d\d)[/\-](0[1-9]|1[0-2])(?![\d\-/.])"
+)
 
 
 def settle_order(dates: Sequence[tuple[str, str, bool]], texts: Iterable[str]) -> list[tuple[str, bool]]:
-    """Return (ISO day, ambiguous) of every date, given as (printed text, ISO day, ambiguous), by the document's own order."""
+    """Return (ISO day, ambiguous) of every date (printed text, ISO day, ambiguous), by the document's own order."""
     settled = [(iso, ambiguous) for _, iso, ambiguous in dates]
     for year_first in (True, False):
         here = [i for i, (text, _, _) in enumerate(dates) if _is_numeric(text, year_first)]
@@ -34,7 +37,7 @@ def _is_numeric(text: str, year_first: bool) -> bool:
 
 
 def _verdict(dates: Sequence[tuple[str, str]], year_first: bool, texts: Iterable[str]) -> bool | None:
-    """Return True when day and month are exchanged against the usual order, False when proven not to be, None if unknown."""
+    """Return True when day and month are exchanged against the usual order, False when proven not, None if unknown."""
     proofs = [p for text, iso in dates if (p := _proof(text, iso, year_first)) is not None]
     if proofs:
         return all(proofs)

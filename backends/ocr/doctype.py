@@ -20,7 +20,8 @@ def describe_document(layout: DocumentLayout) -> np.ndarray:
     digits = sum(any(c.isdigit() for c in s.text) for s in layout.segments) / max(len(layout.rows), 1)
     shape = (
         min(first.height, 6.0), 20 * first.text_height, min(len(layout.rows) / len(layout.pages), 120) / 50,
-        float(np.quantile(boxes[:, 2], 0.95) - np.quantile(boxes[:, 0], 0.05)), min(len(layout.pages), 10) / 4, min(digits, 6.0) / 3,
+        float(np.quantile(boxes[:, 2], 0.95) - np.quantile(boxes[:, 0], 0.05)), min(len(layout.pages), 10) / 4,
+        min(digits, 6.0) / 3,
     )  # fmt: skip
     return np.array([*(float(name in named) for name in concept_names()), *shape])
 

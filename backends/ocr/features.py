@@ -19,12 +19,12 @@ from backends.ocr.context import PLACES, Context, context_of, place_concepts
 from backends.ocr.layout import DocumentLayout
 from backends.ocr.lines import LINE_COLUMNS, line_features
 
-_VALUE_PLACES = ("left", "left_far", "above", "header", "row_before")
-_LINE_PLACES = ("left", "above", "row_before", "below")
+_VALUE_PLACES: tuple[str, ...] = ("left", "left_far", "above", "header", "row_before")
+_LINE_PLACES: tuple[str, ...] = ("left", "above", "row_before", "below")
 _COMMON = (
     "x_left", "x_right", "y", "y_from_end", "row_share", "page_share", "on_last_page", "relative_height", "length",
-    "order", "order_from_end", "same_value", "is_first_of_value", "is_last_of_value", "min_confidence", "mean_confidence",
-    "segment_share", "digits", "letters", "starts_segment", "ends_segment", "candidates",
+    "order", "order_from_end", "same_value", "is_first_of_value", "is_last_of_value", "min_confidence",
+    "mean_confidence", "segment_share", "digits", "letters", "starts_segment", "ends_segment", "candidates",
 )  # fmt: skip
 _FORMAT = ("ambiguous", "decimals", "currency", "year_first", "named_month", "has_letters", "has_separator", "upper")
 _ORDER = ("value_rank_low", "value_rank_high", "value_size")
@@ -44,7 +44,7 @@ def column_names(kind: CandidateKind) -> tuple[str, ...]:
 def describe(
     layout: DocumentLayout, candidates: Sequence[Candidate], kind: CandidateKind
 ) -> tuple[np.ndarray, list[Context]]:
-    """Return the feature matrix (candidates, columns) float32, its label columns zero, and each candidate's surroundings."""
+    """Return the feature matrix (candidates, columns) float32, label columns 0, and each candidate's surroundings."""
     contexts = [context_of(layout, c) for c in candidates]
     if not candidates:
         return np.zeros((0, len(column_names(kind))), np.float32), contexts
@@ -112,7 +112,7 @@ def _formats(candidates: Sequence[Candidate]) -> np.ndarray:
 def _orders(candidates: Sequence[Candidate]) -> np.ndarray:
     """Rank of the value among the candidates' distinct values, from below and from above, and its size."""
     values = [float(c.value) if c.kind == "amount" else c.value for c in candidates]
-    distinct = sorted(set(values))  # type: ignore[type-var]
+    distinct = sorted(set(values))
     rank = {v: i for i, v in enumerate(distinct)}
     rows = []
     for v in values:

@@ -15,11 +15,15 @@ SPECIAL = frozenset({"currency", "document_type", "is_gst_included", "statement_
 
 def candidate_kind(spec: FieldSpec) -> CandidateKind | None:
     """Return the kind of candidates for a field; None where it is told by rules."""
-    if spec.name in SPECIAL or spec.kind in ("boolean", "enum", "table"):
+    if spec.name in SPECIAL:
         return None
-    if spec.kind == "text":
-        return "address" if spec.name.endswith("address") else "name"
-    return spec.kind
+    match spec.kind:
+        case "boolean" | "enum" | "table":
+            return None
+        case "text":
+            return "address" if spec.name.endswith("address") else "name"
+        case kind:
+            return kind
 
 
 @lru_cache(maxsize=512)

@@ -40,7 +40,10 @@ class Segment:
         return self.box[3] - self.box[1]
 
     def certainties(self, start: int = 0, end: int | None = None) -> list[float]:
-        """Return the confidences of a span's letters and digits; blanks and points are told apart far less surely, and matter less."""
+        """Return the confidences of a span's letters and digits.
+
+        Blanks and points are told apart far less surely, and matter less.
+        """
         pairs = zip(self.text[start:end], self.character_confidences[start:end], strict=True)
         return [p for c, p in pairs if c.isalnum()]
 

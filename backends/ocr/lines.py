@@ -15,13 +15,15 @@ from backends.ocr.text_lines import line_above, line_below, text_lines
 _POSTCODE = re.compile(r"(?<!\d)\d{4,6}(?!\d)|\b[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}\b")
 _PHONE = re.compile(r"(?:\+?\d[\d \-/().]{7,}\d)")
 _OWN = (
-    "company", "street", "place", "phone", "fax", "web", "tax_id", "company_number", "invoice_word", "bill_to", "ship_to", "from_word",
-    "cashier", "thanks", "date", "total", "iban", "statement", "description", "holder", "customer_number",
+    "company", "street", "place", "phone", "fax", "web", "tax_id", "company_number", "invoice_word", "bill_to",
+    "ship_to", "from_word", "cashier", "thanks", "date", "total", "iban", "statement", "description", "holder",
+    "customer_number",
 )  # fmt: skip
 _EDGE = ("street", "place", "company", "phone", "tax_id", "company_number", "web", "invoice_word")
 LINE_COLUMNS = (
-    "lines", "words", "digit_share", "upper_share", "commas", "ends_with_comma", "previous_ends_with_comma", "brackets_open",
-    "has_postcode", "last_has_postcode", "postcode_before_last", "has_phone", "row_number", "off_centre", "first_height",
+    "lines", "words", "digit_share", "upper_share", "commas", "ends_with_comma", "previous_ends_with_comma",
+    "brackets_open", "has_postcode", "last_has_postcode", "postcode_before_last", "has_phone", "row_number",
+    "off_centre", "first_height",
     "is_tallest", "lines_with_street_or_place", "share_of_lines_like_address", "has_next", "next_gap", "previous_gap",
     "next_digit_share", "first_has_digit", "ends_with_company", "in_web_address", "column_x", "rows_after_company",
     "is_whole_lines", "aligned", "repeats_before",
@@ -97,9 +99,10 @@ def _numbers(view: _View, candidate: Candidate) -> tuple[float, ...]:
     repeats = sum(s.text.strip() == texts[0].strip() for s in layout.segments[: candidate.first[0]])
     values = (
         len(texts), len(text.split()), sum(c.isdigit() for c in text) / len(text),
-        sum(c.isupper() for c in text) / max(sum(c.isalpha() for c in text), 1), text.count(","), text.rstrip()[-1:] in ",-&",
-        bool(before) and before.rstrip()[-1:] in ",-&", text.count("(") - text.count(")"), bool(_POSTCODE.search(text)),
-        bool(_POSTCODE.search(texts[-1])), len(texts) > 1 and bool(_POSTCODE.search(texts[-2])), bool(_PHONE.search(text)),
+        sum(c.isupper() for c in text) / max(sum(c.isalpha() for c in text), 1), text.count(","),
+        text.rstrip()[-1:] in ",-&", bool(before) and before.rstrip()[-1:] in ",-&", text.count("(") - text.count(")"),
+        bool(_POSTCODE.search(text)), bool(_POSTCODE.search(texts[-1])),
+        len(texts) > 1 and bool(_POSTCODE.search(texts[-2])), bool(_PHONE.search(text)),
         min(row, 60), abs((segment.box[0] + segment.box[2]) / 2 - 0.5), segment.height / view.text_height[segment.page],
         segment.height >= view.tallest[segment.page], sum(like), sum(like) / len(like), bool(after), min(gap_after, 9),
         min(gap_before, 9), sum(c.isdigit() for c in after) / max(len(after), 1), any(c.isdigit() for c in texts[0]),

@@ -31,7 +31,7 @@ _ACCENTS_FROM = 0.01
 
 @dataclass
 class Pooled:
-    """One value: its first candidate, the reading that one is from, and which readings say it or can be repaired to it."""
+    """One value: its first candidate, the reading it is from, and which readings say it or can be repaired to it."""
 
     candidate: Candidate
     reading: int
@@ -54,7 +54,7 @@ class Pool:
 
 
 def pool_candidates(readings: Sequence[DocumentLayout], kind: CandidateKind, vocabulary: frozenset[str]) -> Pool:
-    """Return the distinct candidates of one kind over all readings; the first reading's come first, in reading order."""
+    """Return the distinct candidates of one kind over all readings; the first reading's come first, in its order."""
     found: dict[object, Pooled] = {}
     for number, layout in enumerate(readings[:MAX_READINGS]):
         of_words = kind in ("name", "address")
@@ -75,7 +75,7 @@ def _add(
     layout: DocumentLayout,
     fixed: Repair | None,
 ) -> Pooled:
-    """Add one candidate; places of a value that is printed several times stay apart, since each has its own surroundings."""
+    """Add one candidate; places of a value printed several times stay apart, since each has its own surroundings."""
     value = spelling(candidate.value) if candidate.kind in ("name", "address", "identifier") else candidate.value
     key = value if candidate.kind in ("name", "address") else (value, _place(layout, candidate))
     entry = found.get(key)
@@ -109,13 +109,13 @@ def _repaired(candidate: Candidate, repaired: Sequence[RepairedSegment]) -> Repa
 
 
 def spelling(text: str) -> str:
-    """Return letters, with their accents, and digits in capitals: what makes two names or addresses different values."""
+    """Return letters, with their accents, and digits in capitals: what makes two names or addresses different."""
     return "".join(c for c in text.upper() if c.isalnum())
 
 
 @dataclass(frozen=True)
 class Described:
-    """The features of a pool's entries: `matrix` (entries, columns) float32 of `pool_columns(kind)`, label columns zero."""
+    """Features of a pool's entries: `matrix` (entries, columns) float32 of `pool_columns(kind)`, label columns zero."""
 
     pool: Pool
     matrix: np.ndarray

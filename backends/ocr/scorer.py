@@ -1,8 +1,9 @@
 """The learned candidate scorer: which candidate is a field's value, and how probable that is. Knows weights, no pixels.
 
-Two steps. Boosted trees give every pooled candidate its log-odds. A logistic model turns the best one's log-odds, its lead over
-the next other value and how well it was read into the probability that it is right; that IS the field's confidence. Both are fitted
-by `benchmarks/train_scorer.py`, the second on predictions for documents the first had not seen.
+Two steps. Boosted trees give every pooled candidate its log-odds. A logistic model turns the best one's log-odds, its
+lead over the next other value and how well it was read into the probability that it is right; that IS the field's
+confidence. Both are fitted by `benchmarks/train_scorer.py`, the second on predictions for documents the first had not
+seen.
 """
 
 from __future__ import annotations
@@ -23,13 +24,23 @@ from router.confidence import sigmoid
 from router.schema import FieldSpec
 
 SCORER_FILE = "scorer_v1.npz"
-CONFIDENCE_COLUMNS = ("logit", "lead", "lowest", "mean", "unknown_share", "repaired", "readings", "log_candidates", "certain_source")
+CONFIDENCE_COLUMNS = (
+    "logit",
+    "lead",
+    "lowest",
+    "mean",
+    "unknown_share",
+    "repaired",
+    "readings",
+    "log_candidates",
+    "certain_source",
+)
 _LIMIT = 8.0
 
 
 @dataclass(frozen=True)
 class FieldModel:
-    """Trees and the logistic model of one field in one tier: `confidence` holds a weight for each column and the intercept last."""
+    """Trees and the logistic model of one field in one tier; `confidence`: a weight a column, the intercept last."""
 
     trees: Trees
     confidence: np.ndarray
@@ -56,7 +67,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Scorer:
-    """All field models, by "tier/field" ("tier/generic:kind" for fields without one), and the vocabulary for repairs."""
+    """All field models, by "tier/field" ("tier/generic:kind" for fields without), and the vocabulary for repairs."""
 
     models: dict[str, FieldModel]
     vocabulary: frozenset[str]

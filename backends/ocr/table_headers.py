@@ -79,7 +79,7 @@ ROLE_KINDS: dict[str, FieldKind] = {
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Folded heading -> columns it may name, most likely first. Compared by identity, so that look-ups can be remembered."""
+    """Folded heading -> columns it may name, most likely first. Compared by identity, so look-ups can be remembered."""
 
     columns: dict[str, tuple[str, ...]]
 
