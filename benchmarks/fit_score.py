@@ -169,7 +169,6 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=2, help="degraded copies of each page")
     parser.add_argument("--limit", type=int, help="pages of each corpus")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--lane", default="ocr-fast")
     parser.add_argument("--cache", type=Path, default=Path(".cache/fit_score.jsonl"))
     parser.add_argument("--signals-again", action="store_true", help="measure signals anew, keep what the lane read")
     parser.add_argument("--version", default="complexity_v1")
@@ -178,13 +177,13 @@ def main() -> None:
     todo = samples(args.data, args.copies, args.limit)
     if not todo:
         parser.error(f"{args.data}: no receipts/images or invoices/images with keys")
-    measured = [m for m in measure_all(todo, args.cache, args.lane, args.processes, args.signals_again) if m.wrong]
+    measured = [m for m in measure_all(todo, args.cache, args.data, args.processes, args.signals_again) if m.wrong]
     base = load_weights()
     pages = Pages(measured, base)
     if len(set(pages.y)) < 2 or len(set(pages.documents)) < FOLDS:
         parser.error("too few pages: there must be right and wrong ones, and at least five documents")
     found = report(pages, measured)
-    what = f"{found['documents']} documents, {len(measured)} pages, lane {args.lane}"
+    what = f"{found['documents']} documents, {len(measured)} pages"
     weights = fitted_weights(pages, base, args.version, what)
     show(found, weights)
     if args.write:

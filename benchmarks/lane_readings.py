@@ -73,14 +73,19 @@ def lane_readings(data: Path, scorers: Path = SCORERS) -> list[Reading]:
     kept = CACHE / f"{_fingerprint(data, scorers)}.json"
     if kept.is_file():
         return _Readings.validate_json(kept.read_bytes())
-    documents = real_documents(data)
-    folds = folds_of([*documents, *reference_documents(data)])[: len(documents)]
+    folds = fold_by_group(data)
     fitted = [load_scorer(scorers / f"fold{fold}.npz") for fold in range(FOLDS)]
-    jobs = list(zip(documents, folds, strict=True))
-    readings = [_read(d, int(f), fitted[f]) for d, f in track(jobs, description="lanes")]
+    jobs = [(d, folds[d.group]) for d in real_documents(data)]
+    readings = [_read(d, fold, fitted[fold]) for d, fold in track(jobs, description="lanes")]
     CACHE.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(_Readings.dump_json(readings))
     return readings
+
+
+def fold_by_group(data: Path) -> dict[str, int]:
+    """Return the fold in which `benchmarks.train_scorer` left each group of documents out."""
+    documents = [*real_documents(data), *reference_documents(data)]
+    return {d.group: int(fold) for d, fold in zip(documents, folds_of(documents), strict=True)}
 
 
 def load_scorer(path: Path) -> Scorer:

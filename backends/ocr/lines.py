@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,7 +39,7 @@ LINE_COLUMNS = (
 def line_features(layout: DocumentLayout, candidates: Sequence[Candidate]) -> np.ndarray:
     """Return (candidates, LINE_COLUMNS) float32."""
     view = _View(layout)
-    return np.array([(*_numbers(view, c), *_words(view, c)) for c in candidates], np.float32)
+    return np.array([_describe(view, c) for c in candidates], np.float32)
 
 
 class _View:
@@ -51,6 +52,9 @@ class _View:
         self.web = "".join(_letters(s.text) for s in layout.segments if "web" in concepts_in(s.text))
         self.company_rows = [line.row for line in self.lines if "company" in concepts_in(line.text)]
         self.tallest = {p.number: max((s.height for s in p.segments), default=0.0) for p in layout.pages}
+        self.places: dict[str, list[int]] = {}
+        for i, segment in enumerate(layout.segments):
+            self.places.setdefault(segment.text.strip(), []).append(i)
         self.text_height = {p.number: max(p.text_height, 1e-6) for p in layout.pages}
 
     def texts(self, candidate: Candidate) -> list[str]:
@@ -85,18 +89,24 @@ def _letters(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
-def _numbers(view: _View, candidate: Candidate) -> tuple[float, ...]:
+def _describe(view: _View, candidate: Candidate) -> tuple[float, ...]:
+    texts, before, after = view.texts(candidate), view.before(candidate), view.after(candidate)
+    return (*_numbers(view, candidate, texts, before, after), *_words(texts, before[0], after[0]))
+
+
+def _numbers(
+    view: _View, candidate: Candidate, texts: list[str], around: tuple[str, float], following: tuple[str, float]
+) -> tuple[float, ...]:
     layout, text = view.layout, candidate.text
-    texts = view.texts(candidate)
     segment = layout.segments[candidate.first[0]]
-    (before, gap_before), (after, gap_after) = view.before(candidate), view.after(candidate)
+    (before, gap_before), (after, gap_after) = around, following
     row = layout.row_of[candidate.first[0]]
     like = [bool(concepts_in(t) & {"street", "place"}) or bool(_POSTCODE.search(t)) for t in texts]
     first_word = _letters((text.split() or [""])[0])
     in_web = len(first_word) > 3 and (first_word in view.web or _letters(text)[:12] in view.web)
     edges = [layout.segments[i].box[0] for i, a, _ in candidate.spans if a == 0 and i == view.line_of[i].segments[0]]
     whole = all(a == 0 and b == len(layout.segments[i].text) for i, a, b in candidate.spans)
-    repeats = sum(s.text.strip() == texts[0].strip() for s in layout.segments[: candidate.first[0]])
+    repeats = bisect_left(view.places.get(texts[0].strip(), []), candidate.first[0])
     values = (
         len(texts), len(text.split()), sum(c.isdigit() for c in text) / len(text),
         sum(c.isupper() for c in text) / max(sum(c.isalpha() for c in text), 1), text.count(","),
@@ -113,8 +123,7 @@ def _numbers(view: _View, candidate: Candidate) -> tuple[float, ...]:
     return tuple(map(float, values))
 
 
-def _words(view: _View, candidate: Candidate) -> tuple[float, ...]:
-    texts = view.texts(candidate)
+def _words(texts: list[str], before: str, after: str) -> tuple[float, ...]:
     own = frozenset[str]().union(*map(concepts_in, texts))
-    edges = [concepts_in(t) for t in (texts[0], texts[-1], view.after(candidate)[0], view.before(candidate)[0])]
+    edges = [concepts_in(t) for t in (texts[0], texts[-1], after, before)]
     return (*(float(c in own) for c in _OWN), *(float(c in e) for e in edges for c in _EDGE))
