@@ -31,7 +31,7 @@ EXPECTED: dict[str, type[DocumentError]] = {
     "truncated.pdf": CorruptDocumentError,
     "garbage.pdf": CorruptDocumentError,
     "encrypted.pdf": EncryptedDocumentError,
-    "no_pages.pdf": DocumentError,
+    "no_pages.pdf": CorruptDocumentError,
     "pages_10000.pdf": LimitExceededError,
     "pages_600.tiff": LimitExceededError,
     "huge_header.png": LimitExceededError,

@@ -86,6 +86,10 @@ class Reader:
         self._data = b""
         yield {}, b""
 
+    def is_encrypted(self) -> bool:
+        """Return whether the document names an encryption; the trailer that does is never compressed."""
+        return b"/Encrypt" in self._data
+
     def _reopen(self) -> None:
         self._close()
         self._pdf = pdfium.PdfDocument(self._data)
@@ -216,14 +220,16 @@ class _CharacterReader:
         return self._visible[key]
 
 
-def _failure(exc: Exception) -> dict[str, Any]:
+def _failure(exc: Exception, encrypted: bool) -> dict[str, Any]:
     if isinstance(exc, PageError):
         return {"error": exc.args[0], "detail": exc.args[1]}
-    if getattr(exc, "err_code", None) == c.FPDF_ERR_PASSWORD:
+    # PDFium says "password" of some documents without pages, too
+    if encrypted and getattr(exc, "err_code", None) == c.FPDF_ERR_PASSWORD:
         return {"error": "encrypted", "detail": "the PDF needs a password; save it without one"}
     if isinstance(exc, MemoryError):
         return {"error": "limit", "detail": "the PDF needs too much memory; raise worker_memory_bytes"}
     cause = " ".join(str(exc).split())[:120] or type(exc).__name__
+    cause = "it has no page that can be read" if "PDFium: Success" in cause else cause
     return {"error": "corrupt", "detail": f"the PDF is damaged ({cause}); send it again or print it to a new file"}
 
 
@@ -240,7 +246,7 @@ def main() -> None:
             for reply, payload in getattr(reader, header["op"])(header, data):
                 _send(out, reply, payload)
         except Exception as exc:  # whatever a hostile document provokes is the caller's to name
-            _send(out, _failure(exc))
+            _send(out, _failure(exc, reader.is_encrypted()))
         _arm(0)
 
 
