@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from backends.ocr.layout import DocumentLayout, PageLayout, Segment, build_layout, document_layout, segments_from_words
+from backends.ocr.reading import READINGS
 from benchmarks.degrade import noisy_words
 from benchmarks.readings import cached_layouts, images_of
 from benchmarks.synth import make_document
@@ -65,7 +66,12 @@ def reference_documents(data: Path) -> list[Labelled]:
     names = sorted(p.stem for p in (data / "receipts" / "lines").glob("*.csv"))
     return [
         Labelled(
-            n, "reference", "receipt", f"receipts/{n}", (_reference(data / "receipts" / "lines" / f"{n}.csv"),), key
+            n,
+            "reference",
+            "receipt",
+            f"receipts/{n}",
+            (_reference(data / "receipts" / "lines" / f"{n}.csv"),) * READINGS,
+            key,
         )
         for n in names
         if n not in read
@@ -74,28 +80,36 @@ def reference_documents(data: Path) -> list[Labelled]:
 
 
 def synthetic_documents(counts: dict[str, int], seed: int = 0, noise: float = 0.02) -> Iterator[Labelled]:
-    """Yield synthetic documents with exact words; half of them with simulated reading errors."""
+    """Yield synthetic documents: every other one word for word (a text layer), the rest as three recognisers read it."""
     for schema, count in counts.items():
         for number in range(count):
             document = make_document(schema, seed + number)
-            pages = []
-            for page_number, page in enumerate(document.pages, 1):
-                words = noisy_words(page.words, noise, seed + number) if number % 2 else page.words
-                height = page.height_px / page.width_px
-                pages.append(build_layout(page_number, height, segments_from_words(words, page_number, height)))
+            pages = [(page.words, page.height_px / page.width_px) for page in document.pages]
+            rates = (noise, 2 * noise, noise) if number % 2 else (0.0, 0.0, 0.0)
+            layouts = tuple(_drawn(pages, rate, 3 * (seed + number) + k) for k, rate in enumerate(rates))
             key = {k: v for k, v in document.key.items() if v is None or isinstance(v, str)}
-            name = f"{schema}-{seed + number}"
-            yield Labelled(name, "synthetic", schema, f"synthetic/{document.layout}", (document_layout(pages),), key)
+            yield Labelled(
+                f"{schema}-{seed + number}", "synthetic", schema, f"synthetic/{document.layout}", layouts, key
+            )
 
 
-def misread(document: Labelled, seed: int, rate: float = 0.25) -> Labelled:
-    """Return a copy of a document known word for word, as a recogniser might read it: `rate` of lines are damaged."""
-    pages = []
-    for page in document.layouts[0].pages:
-        words = [Word(text=s.text, polygon=s.polygon, confidence=1.0) for s in page.segments]
-        segments = segments_from_words(noisy_words(words, rate, seed), page.number, page.height)
-        pages.append(build_layout(page.number, page.height, segments))
-    return replace(document, name=f"{document.name}-misread", source="misread", layouts=(document_layout(pages),))
+def misread(document: Labelled, seed: int, rates: tuple[float, float, float] = (0.25, 0.35, 0.2)) -> Labelled:
+    """Return a copy of a document known word for word, as three recognisers might read it: `rates` of lines damaged."""
+    pages = [
+        (tuple(Word(text=s.text, polygon=s.polygon, confidence=1.0) for s in page.segments), page.height)
+        for page in document.layouts[0].pages
+    ]
+    layouts = tuple(_drawn(pages, rate, 3 * seed + k) for k, rate in enumerate(rates))
+    return replace(document, name=f"{document.name}-misread", source="misread", layouts=layouts)
+
+
+def _drawn(pages: Sequence[tuple[Sequence[Word], float]], rate: float, seed: int) -> DocumentLayout:
+    """Return the layout of pages given as (words, height in page widths), with simulated reading errors."""
+    layouts = []
+    for number, (words, height) in enumerate(pages, 1):
+        read = noisy_words(words, rate, seed) if rate else words
+        layouts.append(build_layout(number, height, segments_from_words(read, number, height)))
+    return document_layout(layouts)
 
 
 def _key(path: Path) -> dict[str, str | None]:

@@ -19,7 +19,7 @@ from joblib import Parallel, delayed
 
 from backends.ocr.concepts import concept_words
 from backends.ocr.pool import generic_columns
-from backends.ocr.scorer import SCORER_FILE, FieldModel, Scorer, save_scorer
+from backends.ocr.scorer import SCORER_FILE, FieldModel, Scorer, parse_scorer, save_scorer
 from benchmarks.corpus import Labelled, misread, real_documents, reference_documents, synthetic_documents, vocabulary_of
 from benchmarks.fit_doctype import fit_document_types
 from benchmarks.fit_trees import Example, Outcome, fit_confidence, fit_trees, gather, outcome
@@ -109,6 +109,18 @@ def fit_tier(
     return dict(zip(jobs, done, strict=True))
 
 
+def _fitted_before() -> dict[str, list[FieldModel]]:
+    """Return the models of an earlier run, so that one tier can be fitted anew."""
+    files = [SCORERS / f"fold{fold}.npz" for fold in range(FOLDS)] + [SCORERS / "all.npz"]
+    if not all(f.is_file() for f in files):
+        return {}
+    kept = []
+    for file in files:
+        with np.load(file, allow_pickle=False) as arrays:
+            kept.append(parse_scorer(dict(arrays)).models)
+    return {name: [models[name] for models in kept] for name in kept[-1]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -118,7 +130,7 @@ def main() -> None:
     documents = load(options.data)
     folds = folds_of(documents)
     known = vocabularies(documents, folds)
-    models: dict[str, list[FieldModel]] = {}
+    models = _fitted_before()
     for tier in options.tiers.split(","):
         models |= fit_tier(tier, documents, folds, known)
     details = {"documents": len(documents), "synthetic": SYNTHETIC} | fit_document_types(documents, folds)
