@@ -80,7 +80,7 @@ def reference_documents(data: Path) -> list[Labelled]:
 
 
 def synthetic_documents(counts: dict[str, int], seed: int = 0, noise: float = 0.02) -> Iterator[Labelled]:
-    """Yield synthetic documents: every other one word for word (a text layer), the rest as three recognisers read it."""
+    """Yield synthetic documents: every other one word for word (a text layer), the rest read by three."""
     for schema, count in counts.items():
         for number in range(count):
             document = make_document(schema, seed + number)

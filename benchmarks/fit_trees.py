@@ -9,13 +9,16 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
+from backends.ocr.answers import with_consensus
+from backends.ocr.decision import CONFIDENCE_COLUMNS, evidence, rank
 from backends.ocr.fields import candidate_kind, labels_of
-from backends.ocr.pool import Pool, describe_pool, pool_candidates
-from backends.ocr.scorer import CONFIDENCE_COLUMNS, rank
+from backends.ocr.pool import Described, Pool, describe_pool, pool_candidates
+from backends.ocr.scorer import FieldModel
 from backends.ocr.trees import Trees
 from benchmarks.corpus import Labelled
 from router.evaluate import anls, canonical, values_equal
-from router.schema import FieldSpec, builtin
+from router.schema import AUTO, FieldSpec, builtin
+from router.types import Tier
 
 TREE_WEIGHTS = {"receipts": 1.0, "invoices": 1.0, "pdfs": 1.0, "reference": 0.7, "misread": 0.4, "synthetic": 0.3}
 CONFIDENCE_WEIGHTS = {
@@ -31,41 +34,54 @@ CONFIDENCE_WEIGHTS = {
 The rest keeps fields without real documents in range.
 """
 _NEGATIVES = 25
+_FURTHER_WEIGHT = 0.25
 _DEPTH = 6
 
 
 @dataclass(frozen=True)
-class Example:
-    """One field of one document: candidates, features, which are right, and which the trees should rank first.
+class Reading:
+    """A field's candidates in one reading: features, which are right, and which the trees should rank first.
 
     They differ for names and addresses that OCR misread: the best reading is then the right place, though not a right
     value.
     """
 
-    document: int
-    field: str
     pool: Pool
     matrix: np.ndarray
     right: np.ndarray
     first: np.ndarray
+
+
+@dataclass(frozen=True)
+class Example:
+    """One field of one document: what the fast lane reads and, where it was read several times, the deep one."""
+
+    document: int
+    field: str
+    want: str | None
     source: str
-    present: bool
+    fast: Reading
+    deep: tuple[Reading, ...] = ()
 
 
-def gather(document: Labelled, number: int, tier: str, vocabulary: frozenset[str]) -> Iterator[Example]:
-    """Yield an example for every field that the document's key tells of."""
-    readings = document.layouts if tier == "deep" else document.layouts[:1]
+def gather(document: Labelled, number: int, vocabulary: frozenset[str], deep: bool) -> Iterator[Example]:
+    """Yield an example for every field that the document's key tells of; `deep` adds the readings of the deep lane."""
+    readings = with_consensus(document.layouts, vocabulary) if deep else document.layouts[:1]
     schema = builtin(document.schema)
     specs = [f for f in schema.fields if f.name in document.key and candidate_kind(f)]
-    for kind in dict.fromkeys(candidate_kind(f) for f in specs):
-        pool = pool_candidates(readings, kind, vocabulary)  # type: ignore[arg-type]
-        described = describe_pool(pool)
+    for kind in dict.fromkeys(k for f in specs if (k := candidate_kind(f))):
+        described = [describe_pool(pool_candidates(r, kind, vocabulary)) for r in readings]
         for spec in specs:
             if candidate_kind(spec) == kind:
                 want = document.key[spec.name]
-                right, first = _labels(spec, pool, want)
-                matrix = described.for_labels(labels_of(spec))
-                yield Example(number, spec.name, pool, matrix, right, first, document.source, want is not None)
+                read = [_reading(spec, d, want) for d in described]
+                own, several = (read[1], tuple(read)) if len(read) > 1 else (read[0], ())
+                yield Example(number, spec.name, want, document.source, own, several)
+
+
+def _reading(spec: FieldSpec, described: Described, want: str | None) -> Reading:
+    right, first = _labels(spec, described.pool, want)
+    return Reading(described.pool, described.for_labels(labels_of(spec)), right, first)
 
 
 def _labels(spec: FieldSpec, pool: Pool, want: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -82,17 +98,21 @@ def _labels(spec: FieldSpec, pool: Pool, want: str | None) -> tuple[np.ndarray, 
 
 
 def fit_trees(examples: Sequence[Example], columns: np.ndarray | None = None, seed: int = 0) -> Trees:
-    """Return the trees that tell a field's value from other candidates; at most 25 wrong ones a document are used."""
+    """Return the trees that tell a field's value from other candidates; at most 25 wrong ones a reading are used.
+
+    The deep lane's readings of a document are further examples of how it can be misread, with less weight.
+    """
     rng = np.random.default_rng(seed)
     rows, labels, weights = [], [], []
     for example in examples:
-        wrong = np.flatnonzero(~example.first)
-        kept = np.concatenate([np.flatnonzero(example.first), rng.permutation(wrong)[:_NEGATIVES]]).astype(int)
-        rows.append(example.matrix[kept] if columns is None else example.matrix[kept][:, columns])
-        labels.append(example.first[kept])
-        weights.append(
-            np.where(example.first[kept], 1.0, max(1.0, len(wrong) / _NEGATIVES) ** 0.5) * TREE_WEIGHTS[example.source]
-        )
+        further = [(r, _FURTHER_WEIGHT) for r in example.deep if r is not example.fast]
+        for read, weight in [(example.fast, 1.0), *further]:
+            wrong = np.flatnonzero(~read.first)
+            kept = np.concatenate([np.flatnonzero(read.first), rng.permutation(wrong)[:_NEGATIVES]]).astype(int)
+            rows.append(read.matrix[kept] if columns is None else read.matrix[kept][:, columns])
+            labels.append(read.first[kept])
+            each = np.where(read.first[kept], 1.0, max(1.0, len(wrong) / _NEGATIVES) ** 0.5)
+            weights.append(each * weight * TREE_WEIGHTS[example.source])
     model = HistGradientBoostingClassifier(
         max_iter=150, learning_rate=0.055, max_leaf_nodes=12, max_depth=_DEPTH, min_samples_leaf=8,
         l2_regularization=2.0, max_features=0.3, early_stopping=False, random_state=seed,
@@ -132,24 +152,34 @@ class Outcome:
     source: str
 
 
-def outcome(example: Example, trees: Trees, columns: np.ndarray | None = None) -> Outcome | None:
-    """Return the outcome of one example; None when it has no candidate."""
-    if not example.pool.entries:
+def outcome(example: Example, model: FieldModel, tier: Tier) -> Outcome | None:
+    """Return the outcome of one example in a tier; None when it has no candidate or was not read several times."""
+    readings = example.deep if tier == "deep" else (example.fast,)
+    rated = [model.rate(r.pool, r.matrix) for r in readings]
+    ranked = rank(rated)
+    if not ranked:
         return None
-    matrix = example.matrix if columns is None else example.matrix[:, columns]
-    scored = rank(example.pool, example.matrix, trees.logits(matrix), np.zeros(len(CONFIDENCE_COLUMNS) + 1))
-    row = np.array([scored.signals[name] for name in CONFIDENCE_COLUMNS])
-    return Outcome(example.document, row, bool(example.right[scored.ranked[0].index]), example.source)
+    signals = evidence(ranked, rated)
+    spec = field_spec(example.field)
+    right = values_equal(spec.name, spec.kind, ranked[0].entry.candidate.value, example.want)
+    return Outcome(example.document, np.array([signals[n] for n in CONFIDENCE_COLUMNS]), right, example.source)
+
+
+def field_spec(name: str) -> FieldSpec:
+    """Return the specification of a built-in field."""
+    return builtin(AUTO).field(name)
 
 
 def fit_confidence(outcomes: Sequence[Outcome]) -> np.ndarray:
     """Return the logistic weights (columns and intercept) that turn an outcome's columns into a probability."""
+    if not outcomes:
+        return np.array([0.5, *([0.0] * len(CONFIDENCE_COLUMNS))])
     rows = np.stack([o.columns for o in outcomes])
     right = np.array([o.right for o in outcomes])
     if right.all() or not right.any():
         prior = (right.sum() + 0.5) / (len(right) + 1)
-        return np.array([0.15, 0.05, *([0.0] * (len(CONFIDENCE_COLUMNS) - 2)), float(np.log(prior / (1 - prior)))])
+        return np.array([0.2, *([0.0] * (len(CONFIDENCE_COLUMNS) - 1)), float(np.log(prior / (1 - prior)))])
     spread = rows.std(axis=0) + 1e-3
-    model = LogisticRegression(C=0.3, max_iter=2000)
+    model = LogisticRegression(C=0.1, max_iter=2000)
     model.fit(rows / spread, right, sample_weight=[CONFIDENCE_WEIGHTS[o.source] for o in outcomes])
     return np.append(model.coef_[0] / spread, model.intercept_[0])

@@ -8,34 +8,36 @@ from collections.abc import Sequence
 import numpy as np
 
 from backends.ocr.candidates import Candidate, CandidateKind
+from backends.ocr.consensus import consensus_layout
+from backends.ocr.decision import Rated, Value
 from backends.ocr.fields import candidate_kind, labels_of
 from backends.ocr.layout import DocumentLayout
 from backends.ocr.pool import Described, Pool, describe_pool, pool_candidates
 from backends.ocr.rules import tell
-from backends.ocr.scorer import Ranked, Scored, Scorer
+from backends.ocr.scorer import FieldModel, Scored, Scorer, decide
 from backends.ocr.tables import read_table
 from router.confidence import sigmoid
 from router.grounding import union_polygon
 from router.normalise import clean
 from router.schema import FieldSpec, Schema
-from router.types import FieldValue, Polygon, Provenance
+from router.types import FieldValue, Polygon, Provenance, Tier
 
 _ALTERNATIVES = 3
-_REQUIRED_THRESHOLD = 0.05
+_THRESHOLD, _REQUIRED_THRESHOLD = 0.3, 0.05
 
 
 class FieldReader:
     """Answers fields of one document; candidates of a kind are proposed and described once."""
 
     def __init__(
-        self, readings: Sequence[DocumentLayout], schema: Schema, scorer: Scorer, tier: str, provenance: Provenance
+        self, readings: Sequence[DocumentLayout], schema: Schema, scorer: Scorer, provenance: Provenance
     ) -> None:
-        self._readings = readings
+        self._readings = with_consensus(readings, scorer.vocabulary)
+        self._tier: Tier = "deep" if len(self._readings) > 1 else "fast"
         self._schema = schema
         self._scorer = scorer
-        self._tier = tier
         self._provenance = provenance
-        self._described: dict[CandidateKind, Described] = {}
+        self._described: dict[CandidateKind, list[Described]] = {}
 
     def read(self, spec: FieldSpec) -> FieldValue:
         """Return the answer for one field."""
@@ -44,20 +46,20 @@ class FieldReader:
         kind = candidate_kind(spec)
         if kind is None:
             return self._told(spec)
-        described = self._describe(kind)
-        model, generic = self._scorer.model(self._tier, spec, kind)
-        pool, matrix = _matching(described.pool, described.for_labels(labels_of(spec)), spec)
-        scored = self._scorer.score(pool, matrix, model, generic)
-        threshold = _REQUIRED_THRESHOLD if spec.required else model.threshold
+        model = self._scorer.model(spec, kind)
+        rated = [_rate(model, described, spec) for described in self._describe(kind)]
+        scored = decide(model, rated, self._tier)
+        threshold = _REQUIRED_THRESHOLD if spec.required else _THRESHOLD
         # a value that was misread, or read in several ways, is there all the same: its place counts, not its letters
-        there = max(scored.confidence, sigmoid(scored.ranked[0].logit)) if scored else 0.05
+        there = max(scored.confidence, sigmoid(scored.ranked[0].score)) if scored else 0.05
         if scored is None or there < threshold:
             return self._absent(spec, 1.0 - there)
-        return self._present(spec, pool, scored)
+        return self._present(spec, scored)
 
-    def _describe(self, kind: CandidateKind) -> Described:
+    def _describe(self, kind: CandidateKind) -> list[Described]:
         if kind not in self._described:
-            self._described[kind] = describe_pool(pool_candidates(self._readings, kind, self._scorer.vocabulary))
+            pools = (pool_candidates(reading, kind, self._scorer.vocabulary) for reading in self._readings)
+            self._described[kind] = [describe_pool(pool) for pool in pools]
         return self._described[kind]
 
     def _absent(self, spec: FieldSpec, confidence: float) -> FieldValue:
@@ -82,37 +84,42 @@ class FieldReader:
             page=table.page, polygon=table.polygon, provenance=self._provenance,
         )  # fmt: skip
 
-    def _present(self, spec: FieldSpec, pool: Pool, scored: Scored) -> FieldValue:
+    def _present(self, spec: FieldSpec, scored: Scored) -> FieldValue:
         best, others = scored.ranked[0], scored.ranked[1 : 1 + _ALTERNATIVES]
-        shares = _shares([r.logit for r in others], 1.0 - scored.confidence)
-        alternatives = tuple(self._value(spec, pool, r, share) for r, share in zip(others, shares, strict=True))
+        shares = _shares([v.score for v in others], 1.0 - scored.confidence)
+        alternatives = tuple(_value(spec, v, share) for v, share in zip(others, shares, strict=True))
         signals = {name: round(float(v), 4) for name, v in scored.signals.items()}
-        value = self._value(spec, pool, best, scored.confidence)
         provenance = self._provenance.model_copy(update={"signals": signals})
+        value = _value(spec, best, scored.confidence)
         return value.model_copy(update={"alternatives": alternatives, "provenance": provenance})
 
-    def _value(self, spec: FieldSpec, pool: Pool, ranked: Ranked, confidence: float) -> FieldValue:
-        candidate = ranked.entry.candidate
-        layout = pool.readings[ranked.entry.reading]
-        page, polygon = place_of(candidate, layout)
-        return FieldValue(
-            name=spec.name, raw=candidate.text, value=clean(candidate.value), confidence=min(max(confidence, 0.0), 1.0),
-            page=page, polygon=polygon, ambiguous=candidate.ambiguous,
-        )  # fmt: skip
+
+def with_consensus(readings: Sequence[DocumentLayout], vocabulary: frozenset[str]) -> tuple[DocumentLayout, ...]:
+    """Return the readings behind their consensus; one alone where all are the same, as on a text layer."""
+    if all(reading.segments == readings[0].segments for reading in readings[1:]):
+        return (readings[0],)
+    return (consensus_layout(readings, vocabulary), *readings)
 
 
-def _matching(pool: Pool, matrix: np.ndarray, spec: FieldSpec) -> tuple[Pool, np.ndarray]:
-    """Keep only candidates that match a field's own pattern, if it has one."""
-    if spec.pattern is None:
-        return pool, matrix
-    pattern = re.compile(spec.pattern)
-    kept = [
-        i
-        for i, e in enumerate(pool.entries)
-        if pattern.fullmatch(e.candidate.value) or pattern.fullmatch(e.candidate.text)
-    ]
-    entries = tuple(pool.entries[i] for i in kept)
-    return Pool(pool.kind, pool.readings, entries, pool.vocabulary), matrix[kept]
+def _rate(model: FieldModel, described: Described, spec: FieldSpec) -> Rated:
+    """Return the log-odds of a field's candidates, of those that match its pattern where it has one."""
+    matrix = described.for_labels(labels_of(spec))
+    pool = described.pool
+    if spec.pattern is not None:
+        pattern = re.compile(spec.pattern)
+        texts = [(e.candidate.value, e.candidate.text) for e in pool.entries]
+        kept = [i for i, pair in enumerate(texts) if any(pattern.fullmatch(t) for t in pair)]
+        pool, matrix = Pool(pool.kind, pool.layout, tuple(pool.entries[i] for i in kept)), matrix[kept]
+    return model.rate(pool, matrix)
+
+
+def _value(spec: FieldSpec, value: Value, confidence: float) -> FieldValue:
+    candidate = value.entry.candidate
+    page, polygon = place_of(candidate, value.pool.layout)
+    return FieldValue(
+        name=spec.name, raw=candidate.text, value=clean(candidate.value), confidence=min(max(confidence, 0.0), 1.0),
+        page=page, polygon=polygon, ambiguous=candidate.ambiguous,
+    )  # fmt: skip
 
 
 def _shares(logits: Sequence[float], rest: float) -> list[float]:

@@ -60,7 +60,7 @@ class OcrLane:
             model=f"{model}, candidate scorer {scorer.version}",
             revision=scorer.version,
         )
-        reader = FieldReader(readings, schema, scorer, "deep" if self._thorough else "fast", provenance)
+        reader = FieldReader(readings, schema, scorer, provenance)
         return Extraction(
             document_id=request.document.id,
             tier=request.tier,

@@ -1,8 +1,9 @@
-"""One reading out of several: word by word, the spelling that most recognisers and the vocabulary support. Knows no field.
+"""One reading out of several: word by word, the spelling that most recognisers and the vocabulary support.
 
-Readings of one line are aligned letter by letter, each word of the first is compared with what the others read in its place, and the
-best supported spelling stands (ROVER: Fiscus 1997, here with words of the first reading as slots). Blanks and punctuation are the
-first reading's. A letter's confidence becomes the support of its word, so that disagreement shows.
+Readings of one line are aligned letter by letter, each word of the first is compared with what the others read in its
+place, and the best supported spelling stands (ROVER: Fiscus 1997, here with the first reading's words as slots). Blanks
+and punctuation are the first reading's. A letter's confidence becomes the support of its word, so that disagreement
+shows. Knows no field.
 """
 
 from __future__ import annotations
@@ -90,7 +91,13 @@ def _spelt(
     share = support.get(best, total) / total
     if best == own or not best:
         text, confidences, positions, seconds, second_confidences = _slice(first, start, end)
-        return text, [min(c, share) if len(spellings) > 1 else c for c in confidences], positions, seconds, second_confidences
+        return (
+            text,
+            [min(c, share) if len(spellings) > 1 else c for c in confidences],
+            positions,
+            seconds,
+            second_confidences,
+        )
     text = next(s.text for s in spellings if _letters(s.text) == best)
     left, right = first.character_positions[start], first.character_positions[end - 1]
     positions = [left + (right - left) * (k + 0.5) / len(text) for k in range(len(text))]
