@@ -106,7 +106,10 @@ def _is_whole_amount(layout: DocumentLayout, index: int, text: str) -> bool:
     if len(re.sub(r"\D", "", text)) > 7:
         return False
     words = frozenset[str]().union(*(concepts_in(layout.segments[i].text) for i in layout.rows[layout.row_of[index]]))
-    return bool(words & {"total", "payable", "subtotal", "cash", "tax", "opening", "closing"})
+    if words & {"phone", "iban", "company_number"}:
+        return False
+    sums = words & {"total", "payable", "subtotal", "cash", "opening", "closing"}
+    return bool(sums) or ("tax" in words and "tax_id" not in words)
 
 
 def _identifiers(layout: DocumentLayout) -> Iterator[Candidate]:
