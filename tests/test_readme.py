@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
 
 @cache
 def bash(script, cwd):
-    own = {key: value for key, value in os.environ.items() if not key.startswith("DOCROUTE_")}
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("DOCROUTE_", "MAKE", "MFLAGS"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
     command = ["bash", "-euo", "pipefail", "-c", script]
     return subprocess.run(
