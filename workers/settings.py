@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 from router.documents import Limits
 from router.errors import SettingsError
 from router.types import Frozen, Unit
+from workers.service_settings import ServiceSettings
 
 PREFIX = "DOCROUTE_"
 CONFIG_VARIABLE = "DOCROUTE_CONFIG"
@@ -64,6 +65,7 @@ class Settings(Frozen):
     lanes: LaneSettings = LaneSettings()
     policy: PolicySettings = PolicySettings()
     report: ReportSettings = ReportSettings()
+    service: ServiceSettings = ServiceSettings()
 
     def process_count(self) -> int:
         """Return how many worker processes to run."""
