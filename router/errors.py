@@ -18,6 +18,7 @@ DocrouteError
 │   └── BlobMissingError     there is no such blob (not retryable)
 ├── SourceError              a URI is not allowed, or nothing is there
 │   └── SourceUnavailableError   the source may answer later (retryable)
+├── CallbackError            a webhook URL may not be called
 └── BusyError                too much waits already; try again after `retry_after_s` (retryable)
 """
 
@@ -106,6 +107,10 @@ class SourceUnavailableError(SourceError):
     """The source did not answer in time or failed; the same URI may work later."""
 
     retryable = True
+
+
+class CallbackError(DocrouteError):
+    """A webhook URL may not be called, or webhooks are not set up."""
 
 
 class BusyError(DocrouteError):
