@@ -86,7 +86,8 @@ class Event(Frozen):
     """One line of a job's log: when, what, in which stage, by which worker, at which attempt, and a detail in words.
 
     Kinds: created, resubmitted, started, advanced, finished, retried, failed, cancelled, expired (a lease ran out),
-    late (a step without a valid lease wanted to change the job and was refused), requeued, dead, revived.
+    late (a step without a valid lease wanted to change the job and was refused), requeued, dead, revived, dropped
+    (from the dead letters), notified (the webhook arrived), unnotified (it was given up).
     """
 
     at: float
@@ -102,7 +103,8 @@ class Begun(Frozen):
 
     started: it holds the lease, `job` is what to work on. gone: the job is final, unknown or in another stage, so the
     message is an old one. held: another worker holds a lease that runs. exhausted: too many attempts have begun, and
-    the job was put on the dead-letter list.
+    the job was put on the dead-letter list; but a job that the fast lane has read is given with a lease (`job.lease`
+    is not None), to be finished with what there is and not to be read again (as many times as there are attempts).
     """
 
     outcome: Literal["started", "gone", "held", "exhausted"]

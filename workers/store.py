@@ -1,4 +1,4 @@
-"""The contract of a job store, and one that lives in memory. Knows jobs, no queue or document.
+"""The contract of a job store. Knows jobs, no queue or document.
 
 Every method is atomic. A store is the truth about jobs: queues only carry ids, and a message may arrive twice, late or
 never. Times are taken from the store's own clock, so that workers' clocks may differ.
@@ -15,6 +15,11 @@ from router.types import Frozen
 from workers.jobs import Begun, Event, Job, JobSpec, Stage, State
 
 Order = Literal["newest", "oldest", "least_confident"]
+READABLE: frozenset[State] = frozenset({"done", "done_with_gaps", "needs_review"})
+"""The final states of jobs that have a result."""
+STATISTICS = ("late", "expired", "retried", "dead", "webhooks_failed")
+"""The counters that stores keep themselves."""
+RISKS_KEPT = 5000
 
 
 class DeadLetter(Frozen):
@@ -37,6 +42,27 @@ class Webhook(Frozen):
     error: str = ""
 
 
+def check_finish(state: State, lowest_confidence: float | None) -> None:
+    """Raise ValueError where a job cannot finish so."""
+    if state not in READABLE:
+        raise ValueError(f"a job finishes as one of {', '.join(sorted(READABLE))}, not as {state}")
+    if lowest_confidence is not None and not 0.0 <= lowest_confidence <= 1.0:
+        raise ValueError(f"a confidence lies in [0, 1], not at {lowest_confidence}")
+
+
+def index_of(state: State | None, stage: Stage | None, order: Order) -> str:
+    """Return the name of the index that lists jobs so; raise ValueError for a state and a stage at once."""
+    if state is not None and stage is not None:
+        raise ValueError("list jobs of a state or of a stage, not of both")
+    if order == "least_confident":
+        if stage is not None:
+            raise ValueError("jobs of a stage have no confidence yet; list a final state")
+        return f"c:{state}" if state else "c"
+    if state is not None:
+        return f"s:{state}"
+    return f"g:{stage}" if stage else "a"
+
+
 class Store(Protocol):
     """What workers, clients and operators may do with jobs.
 
@@ -57,12 +83,20 @@ class Store(Protocol):
         """Return a job, None when it is unknown or has expired."""
         ...
 
+    def get_many(self, job_ids: Sequence[str]) -> dict[str, Job]:
+        """Return those of some jobs that are known, by id."""
+        ...
+
     def begin(self, job_id: str, stage: Stage, worker: str, lease_s: float, max_attempts: int) -> Begun:
-        """Count an attempt and take the lease, in one step and before any work."""
+        """Count an attempt and take the lease, in one step and before any work.
+
+        A lease that ran out passes to the new worker at once. A job whose retry is not due yet is `gone`: its message
+        is still to come. See `Begun` for what `exhausted` means.
+        """
         ...
 
     def renew(self, job_id: str, token: int, lease_s: float) -> bool:
-        """Make a running lease last `lease_s` from now."""
+        """Make a lease last `lease_s` from now; one that ran out but that nobody took is renewed too."""
         ...
 
     def advance(
@@ -81,7 +115,11 @@ class Store(Protocol):
         data: Mapping[str, JsonValue],
         detail: str = "",
     ) -> bool:
-        """End a job with its one result; its retention starts and its webhook, if any, becomes due."""
+        """End a job (done, done_with_gaps or needs_review) with its one result.
+
+        Whatever ends a job, `finish`, `fail`, `cancel` or the last attempt, starts its retention and makes its
+        webhook, if any, due.
+        """
         ...
 
     def retry(self, job_id: str, token: int, delay_s: float, error: str) -> bool:
@@ -109,7 +147,7 @@ class Store(Protocol):
         ...
 
     def expire_leases(self, limit: int) -> list[Job]:
-        """Release leases that ran out (event `expired`) and return those jobs; they are due at once."""
+        """Release leases that ran out (event `expired`) and return those jobs; `due` gives them at once."""
         ...
 
     def requeue(self, job_id: str, stage: Stage, detail: str = "") -> bool:
@@ -129,11 +167,23 @@ class Store(Protocol):
         limit: int = 50,
         offset: int = 0,
     ) -> list[Job]:
-        """Return jobs of a state, or of those that wait for or are in a stage, or all."""
+        """Return jobs of a state, or of those that wait for or are in a stage, or all; never of both.
+
+        newest, oldest: by creation. least_confident: finished jobs by their lowest confidence, those without one left
+        out. Jobs that have expired are passed over, so that a listing may be shorter than its limit.
+        """
         ...
 
     def counts(self) -> dict[State, int]:
         """Return how many jobs are in each state."""
+        ...
+
+    def waiting_count(self, stage: Stage) -> int:
+        """Return how many jobs wait for a stage, those that are worked on left out."""
+        ...
+
+    def waiting(self, stage: Stage, limit: int) -> list[Job]:
+        """Return jobs that wait for a stage, the longest waiting first."""
         ...
 
     def waiting_since(self, stage: Stage) -> float | None:
@@ -201,5 +251,9 @@ class Store(Protocol):
         ...
 
     def hold(self, name: str, owner: str, seconds: float) -> bool:
-        """Take or renew a named lock, as for the one sweeper of many workers."""
+        """Take or renew a named lock, as for the one sweeper of many workers; 0 seconds give it back."""
+        ...
+
+    def close(self) -> None:
+        """Close connections, if there are any."""
         ...

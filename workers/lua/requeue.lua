@@ -1,0 +1,6 @@
+-- ARGV: id, stage, detail. Returns 1 when the job waits there and is due now.
+local job = load(ARGV[2])
+if not job or FINAL[job.st] or job.lu or job.sg ~= ARGV[3] then return 0 end
+due_at(job, now)
+log_noise(job, 'requeued', '', ARGV[4])
+return 1
