@@ -110,14 +110,12 @@ def _read(response: httpcore.Response, max_bytes: int) -> Answer:
 
 
 def _no_answer(target: Target, exc: Exception) -> NoAnswer:
-    cause: BaseException | None = exc
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return NoAnswer(f"the certificate of {target.place} is not valid: {cause.verify_message}")
-        if isinstance(cause, OSError) and cause.strerror:
-            return NoAnswer(f"no connection to {target.place}: {cause.strerror}")
-        cause = cause.__cause__
-    return NoAnswer(f"no valid answer from {target.place}: {type(exc).__name__}")
+    cause = exc.args[0] if exc.args else None  # where httpcore leaves it: its pool cuts the chain of causes
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return NoAnswer(f"the certificate of {target.place} is not valid: {cause.verify_message}")
+    if isinstance(cause, OSError) and cause.strerror:
+        return NoAnswer(f"no connection to {target.place}: {cause.strerror}")
+    return NoAnswer(f"no valid answer from {target.place}: {cause or type(exc).__name__}")
 
 
 def _url(target: Target) -> httpcore.URL:
@@ -169,7 +167,7 @@ class _Backend(httpcore.NetworkBackend):
         try:
             addresses = self._resolve(host, port)
         except OSError as exc:
-            raise httpcore.ConnectError(str(exc.strerror)) from exc
+            raise httpcore.ConnectError(exc) from exc
         if not self._allow_private and not all(is_public(address) for address in addresses):
             raise _RefusedError(f"{host} has an address that is not public; such hosts are not called")
         return addresses
