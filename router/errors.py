@@ -19,6 +19,9 @@ DocrouteError
 ├── SourceError              a URI is not allowed, or nothing is there
 │   └── SourceUnavailableError   the source may answer later (retryable)
 ├── CallbackError            a webhook URL may not be called
+├── JobError                 a job is not what was asked for
+│   ├── UnknownJobError          there is no such job, or its retention is over
+│   └── NoResultError            the job has not ended yet, or has ended without a result
 └── BusyError                too much waits already; try again after `retry_after_s` (retryable)
 """
 
@@ -111,6 +114,18 @@ class SourceUnavailableError(SourceError):
 
 class CallbackError(DocrouteError):
     """A webhook URL may not be called, or webhooks are not set up."""
+
+
+class JobError(DocrouteError):
+    """A job is not what was asked for."""
+
+
+class UnknownJobError(JobError):
+    """There is no such job, or its retention is over."""
+
+
+class NoResultError(JobError):
+    """The job has not ended yet, or has ended without a result."""
 
 
 class BusyError(DocrouteError):

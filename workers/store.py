@@ -174,6 +174,10 @@ class Store(Protocol):
         """
         ...
 
+    def finished(self, since: float, limit: int) -> list[Job]:
+        """Return jobs that ended at or after a time, in the order in which they ended."""
+        ...
+
     def counts(self) -> dict[State, int]:
         """Return how many jobs are in each state."""
         ...

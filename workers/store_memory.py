@@ -214,6 +214,11 @@ class MemoryStore(MemoryEnded):
             jobs.sort(key=lambda job: (job.created_at, job.id), reverse=order == "newest")
         return jobs[offset : offset + limit]
 
+    def finished(self, since: float, limit: int) -> list[Job]:
+        with self._lock:
+            ended = [(record.job.finished_at, record.job.id, record.job) for record in self._alive()]
+        return [job for at, _, job in sorted(e for e in ended if e[0] is not None and e[0] >= since)][:limit]
+
     def counts(self) -> dict[State, int]:
         with self._lock:
             states = [record.job.state for record in self._alive()]

@@ -99,8 +99,8 @@ class RedisStore:
     ) -> bool:
         check_finish(state, lowest_confidence)
         confidence = "" if lowest_confidence is None else repr(float(lowest_confidence))
-        args: tuple[str | float, ...] = (state, result_blob, confidence, self._finished_s, one_line(detail), *data_args(data))
-        return bool(self._run("finish", job_id, token, _nonce(), *args))
+        args: list[str | float] = [state, result_blob, confidence, self._finished_s, one_line(detail)]
+        return bool(self._run("finish", job_id, token, _nonce(), *args, *data_args(data)))
 
     def retry(self, job_id: str, token: int, delay_s: float, error: str) -> bool:
         return bool(self._run("retry", job_id, token, _nonce(), delay_s, one_line(error)))
@@ -151,6 +151,9 @@ class RedisStore:
             if not answer:
                 break
         return list(found.values())
+
+    def finished(self, since: float, limit: int) -> list[Job]:
+        return jobs_of(self._run("finished", f"{since:.6f}", min(limit, _BATCH)))
 
     def counts(self) -> dict[State, int]:
         def read(client: Any) -> list[int]:

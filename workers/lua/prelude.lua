@@ -2,7 +2,7 @@
 --
 -- Keys (after the prefix P): j:ID hash, e:ID log; sorted sets a all and s:STATE by creation, g:STAGE in a stage by
 -- creation, w:STAGE waiting since, c and c:STATE by lowest confidence, l leases by end, u waiting without a noted
--- message since, d due at, r kept until, x dead letters, h webhooks due at, hx webhooks given up; xh hash of dead
+-- message since, d due at, f finished at, r kept until, x dead letters, h webhooks due at, hx webhooks given up; xh hash of dead
 -- letters, n hash of counters. Only final jobs expire, so only they may leave entries behind (`forget`).
 --
 -- Fields of a job: sp spec, st state, sg stage, ws the state it waits in, ca/ua/fa created, updated, finished, at
@@ -105,6 +105,7 @@ local function finish(job, state, kind, keep_s, detail)
   redis.call('HDEL', job.key, 'lw', 'lu')
   to_state(job, state)
   redis.call('HSET', job.key, 'fa', NOW)
+  redis.call('ZADD', P .. 'f', NOW, job.id)
   if job.cb then redis.call('ZADD', P .. 'h', NOW, job.id) end
   log(job, kind, job.lw, detail)
   keep_until(job, now + tonumber(keep_s))
@@ -127,7 +128,7 @@ local function expire(job)
 end
 
 local function forget(id)
-  for _, index in ipairs({'a', 'r', 'x', 'h', 'hx', 'c', 'c:done', 'c:done_with_gaps', 'c:needs_review'}) do
+  for _, index in ipairs({'a', 'f', 'r', 'x', 'h', 'hx', 'c', 'c:done', 'c:done_with_gaps', 'c:needs_review'}) do
     redis.call('ZREM', P .. index, id)
   end
   for state in pairs(FINAL) do redis.call('ZREM', P .. 's:' .. state, id) end

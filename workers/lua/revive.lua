@@ -3,7 +3,7 @@ local job = load(ARGV[2])
 local listed = redis.call('ZREM', P .. 'x', ARGV[2])
 redis.call('HDEL', P .. 'xh', ARGV[2])
 if listed == 0 or not job then return 0 end
-for _, index in ipairs({'r', 'h', 'hx'}) do redis.call('ZREM', P .. index, job.id) end
+for _, index in ipairs({'f', 'r', 'h', 'hx'}) do redis.call('ZREM', P .. index, job.id) end
 redis.call('PERSIST', job.key)
 redis.call('PERSIST', job.log)
 redis.call('HDEL', job.key, 'fa', 'at', 'ha', 'he')
