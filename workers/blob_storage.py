@@ -151,9 +151,7 @@ class Folder:
             except FileNotFoundError:
                 return False
             if aside.stat().st_mtime >= before:
-                with suppress(FileExistsError):
-                    os.link(aside, path)
-                aside.unlink()
+                _put_back(aside, path)
                 return False
             aside.unlink()
             return True
@@ -190,6 +188,16 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _put_back(aside: Path, path: Path) -> None:
+    try:
+        os.link(aside, path)  # unlike a rename it leaves what was written there meanwhile
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        aside.replace(path)
+    aside.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
