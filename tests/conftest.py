@@ -1,12 +1,17 @@
 """Fixtures that several test files share."""
 
 import itertools
+import time
 from collections.abc import Iterator
 
 import pytest
+from store_world import RETENTION, World
 from valkey_server import ValkeyServer
 
+from workers.broker import Server
 from workers.service_settings import BrokerSettings
+from workers.store_memory import MemoryStore
+from workers.store_redis import RedisStore
 
 _PREFIXES = itertools.count()
 
@@ -31,3 +36,20 @@ def valkey_server() -> Iterator[ValkeyServer]:
     server = ValkeyServer(append_only=True).start()
     yield server
     server.stop()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Every store in turn."""
+    if request.param == "memory":
+        clock = [1_000_000.0]
+
+        def pass_time(seconds: float) -> None:
+            clock[0] += seconds
+
+        yield World(MemoryStore(RETENTION, clock=lambda: clock[0]), pass_time)
+        return
+    broker: BrokerSettings = request.getfixturevalue("broker_settings")
+    store = RedisStore(Server(broker), RETENTION)
+    yield World(store, time.sleep)
+    store.close()

@@ -1,79 +1,11 @@
-"""One body of tests over every store: the rules of `workers.store.Store`."""
+"""One body of tests over every store: how a job begins and how its steps end. The rules of `workers.store.Store`."""
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import itertools
 
 import pytest
+from store_world import LONG_S, SHORT_S
 
-from workers.broker import Server
-from workers.jobs import FINAL, STATES, JobSpec, State
-from workers.service_settings import BrokerSettings, RetentionSettings
-from workers.store import Store
-from workers.store_memory import MemoryStore
-from workers.store_redis import RedisStore
-
-LONG_S = 600.0
-SHORT_S = 0.05
-RETENTION = RetentionSettings(finished_s=0.2, dead_s=0.4)
-
-
-@dataclass
-class World:
-    """A store, and a way to let its time pass."""
-
-    store: Store
-    sleep: Callable[[float], None]
-
-    def create(self, job_id: str = "job", **spec: object) -> str:
-        self.store.create(job_id, JobSpec(document_id="a" * 64, **spec))
-        return job_id
-
-    def begin(self, job_id: str = "job", stage: str = "intake", lease_s: float = LONG_S) -> int:
-        begun = self.store.begin(job_id, stage, "w1", lease_s, 3)
-        assert begun.outcome == "started"
-        assert begun.job is not None
-        assert begun.job.lease is not None
-        return begun.job.lease.token
-
-    def bring_to(self, state: State, job_id: str = "job", stage: str = "fast", **spec: object) -> str:
-        """A job in a state, by the shortest way; `stage` for the states that have several."""
-        self.create(job_id, **spec)
-        if state == "cancelled":
-            self.store.cancel(job_id)
-        if state in {"received", "cancelled"}:
-            return job_id
-        token = self.begin(job_id)
-        if state == "failed":
-            self.store.fail(job_id, token, "broken", dead=False)
-        elif state in FINAL:
-            self.store.finish(job_id, token, state, f"results/{job_id}.json", 0.5, {})
-        else:
-            target = "deep" if state == "escalated" else stage
-            self.store.advance(job_id, token, target, state == "escalated", {})
-            if state == "extracting":
-                self.begin(job_id, stage)
-        return job_id
-
-    def kinds(self, job_id: str = "job") -> list[str]:
-        return [event.kind for event in self.store.events(job_id)]
-
-
-@pytest.fixture(params=["memory", "redis"])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    if request.param == "memory":
-        clock = [1_000_000.0]
-
-        def pass_time(seconds: float) -> None:
-            clock[0] += seconds
-
-        yield World(MemoryStore(RETENTION, clock=lambda: clock[0]), pass_time)
-        return
-    broker: BrokerSettings = request.getfixturevalue("broker_settings")
-    store = RedisStore(Server(broker), RETENTION)
-    yield World(store, time.sleep)
-    store.close()
-
+from workers.jobs import STATES, JobSpec
 
 # -- creating
 
@@ -173,7 +105,7 @@ def test_the_way_through_all_stages(world):
     events = store.events("job")
     assert [event.stage for event in events] == ["intake", "intake", "intake", "fast", "fast", "deep", "deep"]
     assert (events[2].detail, events[2].worker, events[2].attempt) == ("easy", "w1", 1)
-    assert all(a.at <= b.at for a, b in zip(events, events[1:], strict=False))
+    assert all(a.at <= b.at for a, b in itertools.pairwise(events))
 
 
 def test_a_job_routed_to_deep_waits_as_routed(world):
@@ -209,9 +141,8 @@ TOKEN_CALLS = {
 def test_a_late_twin_changes_nothing(world, call, situation):
     store = world.store
     world.create()
-    token = 1 if situation == "never begun" else world.begin(lease_s=SHORT_S)
+    token = 1 if situation == "never begun" else world.begin(lease_s=0)
     if situation in {"taken over", "expired"}:
-        world.sleep(2 * SHORT_S)
         store.expire_leases(10)
     if situation == "taken over":
         world.begin()

@@ -89,14 +89,16 @@ class MemoryRecords:
         return None
 
     def _log(self, record: Record, kind: str, detail: str = "") -> None:
-        job = record.job
-        worker = job.lease.worker if job.lease else ""
-        event = Event(at=self._clock(), kind=kind, stage=job.stage, worker=worker, attempt=job.attempts, detail=detail)
-        record.events.append(event)
+        lease = record.job.lease
+        record.events.append(self._event(record.job, kind, lease.worker if lease else "", detail))
 
     def _log_noise(self, record: Record, kind: str, detail: str = "") -> None:
+        # Whoever holds the lease has nothing to do with it.
         if len(record.events) < _NOISE_LINES:
-            self._log(record, kind, detail)
+            record.events.append(self._event(record.job, kind, "", detail))
+
+    def _event(self, job: Job, kind: str, worker: str, detail: str) -> Event:
+        return Event(at=self._clock(), kind=kind, stage=job.stage, worker=worker, attempt=job.attempts, detail=detail)
 
     def _change(self, record: Record, **changes: object) -> None:
         record.job = record.job.model_copy(update={"updated_at": self._clock()} | changes)

@@ -194,6 +194,9 @@ class RedisStore:
 
         return self._server.do(read) if limit > 0 else []
 
+    def dead_count(self) -> int:
+        return self._server.do(lambda client: int(client.zcard(self._key("x"))))
+
     def revive(self, job_id: str) -> bool:
         return bool(self._run("revive", job_id))
 
@@ -215,6 +218,9 @@ class RedisStore:
 
     def dead_webhooks(self, limit: int = 100) -> list[Webhook]:
         return _webhooks(self._run("webhooks_dead", limit)) if limit > 0 else []
+
+    def dead_webhook_count(self) -> int:
+        return self._server.do(lambda client: int(client.zcard(self._key("hx"))))
 
     def revive_webhook(self, job_id: str) -> bool:
         return bool(self._run("webhook_end", job_id, "revive", 0, ""))

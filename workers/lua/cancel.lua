@@ -1,5 +1,5 @@
 -- ARGV: id, keep_s. Returns the state the job has then, nil for an unknown one.
-permit('')
+permit()
 local job = load(ARGV[2])
 if not job then return false end
 if FINAL[job.st] then return job.st end

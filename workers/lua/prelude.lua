@@ -52,11 +52,11 @@ end
 
 -- A server without memory refuses a script at its first write that needs some, but not after a removal: work that has
 -- begun may end, which is what frees memory.
-local function permit(id) redis.call('ZREM', P .. 'u', id) end
+local function permit() redis.call('ZREM', P .. 'l', '') end
 
 -- The job when the token's lease is its own; else nil and the answer to give.
 local function guarded(id, token, nonce)
-  permit(id)
+  permit()
   local job = load(id)
   if job and seen(job, nonce) then return nil, 1 end
   if job and job.lu and job.tk == tonumber(token) then return job end
