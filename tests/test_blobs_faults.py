@@ -70,11 +70,11 @@ def test_a_reader_never_sees_half_a_result(folder):
 
 KILLED = """
 import os, sys, pathlib
-from workers import blob_storage
+from workers import blob_folder
 from workers.blobs import make_blobs
 from workers.service_settings import BlobSettings
 real = os.fsync
-blob_storage.os.fsync = lambda descriptor: os.kill(os.getpid(), 9)
+blob_folder.os.fsync = lambda descriptor: os.kill(os.getpid(), 9)
 make_blobs(BlobSettings(url=sys.argv[1], min_free_mb=0)).put_json("results", "a.1", "x" * 100)
 """
 
@@ -185,6 +185,6 @@ def test_what_killed_writers_left_goes_after_a_day(folder, monkeypatch):
     assert list(folder.stale("results", 0)) == []
     assert left.exists()
     later = time.time() + 2 * DAY_S
-    monkeypatch.setattr("workers.blob_storage.time.time", lambda: later)
+    monkeypatch.setattr("workers.blob_folder.time.time", lambda: later)
     assert list(folder.stale("results", 0)) == []
     assert not left.exists()

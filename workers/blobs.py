@@ -12,10 +12,17 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from router.errors import BlobError, BlobMissingError
-from workers.blob_storage import Storage, open_storage
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from router.errors import BlobError, BlobMissingError, SettingsError
+from workers.blob_folder import Folder
+from workers.blob_remote import Remote
+from workers.blob_storage import Storage
+from workers.redact import redact_text, redact_url
 from workers.service_settings import BlobSettings
 
 ORIGINALS = "originals"
@@ -23,11 +30,12 @@ _ID = re.compile(r"[0-9a-f]{64}")
 _KIND = re.compile(r"[a-z][a-z_]{0,30}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}(\.[A-Za-z0-9_-]{1,40}){0,3}")
 _LOOK_AGAIN_S = 0.05
+_PACKAGES = {"s3": 'pip install "docroute[s3]"', "s3a": 'pip install "docroute[s3]"'}
 
 
 def make_blobs(settings: BlobSettings) -> Blobs:
     """Return the blobs of a folder or fsspec URL; raise `SettingsError` when its kind is unknown or not installed."""
-    return Blobs(open_storage(settings.url), settings.min_free_mb)
+    return Blobs(_storage(settings.url), settings.min_free_mb)
 
 
 def original_blob(document_id: str) -> str:
@@ -158,3 +166,17 @@ def _checked(blob: str) -> str:
     if kind == ORIGINALS and blob == original_blob(blob.rpartition("/")[2]):
         return blob
     raise BlobMissingError(f"{blob[:80]!r} is no name of a blob")
+
+
+def _storage(url: str) -> Storage:
+    try:
+        file_system, path = fsspec.core.url_to_fs(url)
+    except ImportError as exc:
+        scheme = url.partition(":")[0]
+        command = _PACKAGES.get(scheme, f"pip install the fsspec package for {scheme}")
+        raise SettingsError(f"service.blobs.url: {scheme}:// needs a package that is missing: {command}") from exc
+    except Exception as exc:
+        raise SettingsError(f"service.blobs.url: {redact_url(url)}: {redact_text(str(exc))}") from exc
+    if isinstance(file_system, LocalFileSystem):
+        return Folder(Path(path))
+    return Remote(file_system, path.rstrip("/"), redact_url(url))
