@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from router.errors import DocrouteError
-from workers import cli_run, cli_score, cli_show
+from workers import cli_run, cli_score, cli_show, cli_worker
 from workers.console import printable
 from workers.jsonl import JSON_ERRORS
 
@@ -32,6 +32,7 @@ app.command("run", no_args_is_help=True)(cli_run.run)
 app.command("score", no_args_is_help=True)(cli_score.score)
 app.command("backends")(cli_show.backends)
 app.command("schema")(cli_show.schema)
+app.command("worker", no_args_is_help=True)(cli_worker.worker)
 
 
 def _show_version(wanted: bool) -> None:

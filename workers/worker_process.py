@@ -1,0 +1,116 @@
+"""One worker process: the Celery worker of a stage with the pool that fits, and the sweeper beside it.
+
+Knows Celery's signals; knows no document. Pools: a model that owns a device must not be forked, and its steps wait more
+than they compute, so they share one process as threads. Intake and the OCR lanes compute on the CPU and may crash, so
+each of their steps has a process of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import cv2
+from celery import Celery, signals
+
+from router.errors import DocrouteError, StoreError
+from workers.app import make_app
+from workers.jobs import Stage
+from workers.queue_depth import BrokerQueues
+from workers.runtime import LaneChoice, create_lane
+from workers.settings import Settings
+from workers.sweeper import Sweeper
+from workers.tasks import processes
+
+Pool = Literal["threads", "prefork"]
+THREADS = 8
+"""Documents a model works on at once, unless told otherwise."""
+TIME_LIMIT_MARGIN_S = 30.0
+_CPU_BACKENDS = ("ocr-",)
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkerChoice:
+    """What a worker is started with; None is the default of its stage."""
+
+    stage: Stage
+    lane: LaneChoice = field(default_factory=LaneChoice)
+    concurrency: int | None = None
+    pool: Pool | None = None
+
+
+def run_worker(settings: Settings, choice: WorkerChoice) -> int:
+    """Work until the process is told to stop (SIGTERM: after the steps that run) and return its exit code.
+
+    Raise `DocrouteError` before any work when the lane or a setting is wrong.
+    """
+    app = make_app(settings, choice.lane)
+    pool = choice.pool or pool_of(settings, choice)
+    cv2.setNumThreads(1)  # the pool is the parallelism
+    if pool == "threads":
+        processes(app).runtime().prepare(choice.stage)
+    elif choice.stage != "intake":
+        create_lane(settings, choice.stage, choice.lane)  # a wrong name is told now, and the model loads in each child
+    connected = _connect(app)
+    worker = app.Worker(
+        hostname=f"{choice.stage}-{os.getpid()}@{socket.gethostname()}",
+        queues=[choice.stage],
+        pool=pool,
+        concurrency=choice.concurrency or (settings.process_count() if pool == "prefork" else THREADS),
+        without_mingle=True,
+        without_gossip=True,
+        quiet=True,
+        **({"task_time_limit": settings.document_timeout_s + TIME_LIMIT_MARGIN_S} if pool == "prefork" else {}),
+    )
+    worker.start()
+    del connected  # handlers are held weakly by Celery, so they live as long as this frame
+    return int(worker.exitcode or 0)
+
+
+def pool_of(settings: Settings, choice: WorkerChoice) -> Pool:
+    """Return the pool that fits a stage and its backend."""
+    lanes = settings.lanes
+    backend = choice.lane.backend or (lanes.fast if choice.stage == "fast" else lanes.deep)
+    return "prefork" if choice.stage == "intake" or backend.startswith(_CPU_BACKENDS) else "threads"
+
+
+def make_sweeper(app: Celery) -> Sweeper:
+    """Return the sweeper of this process."""
+    runtime = processes(app).runtime()
+    return Sweeper(runtime, BrokerQueues(runtime.settings.service.broker))
+
+
+def _connect(app: Celery) -> list[Any]:
+    """Let Celery's signals start and stop what belongs to a worker; return the handlers."""
+    started: list[Sweeper] = []
+
+    def own_logging(**_: object) -> None:
+        """Keep Celery from setting up logging of its own."""
+
+    def ready(**_: object) -> None:
+        if not started:  # it is sent again after every lost connection
+            started.append(make_sweeper(app))
+            started[0].start()
+
+    def child_begins(**_: object) -> None:
+        cv2.setNumThreads(1)
+
+    def shutting_down(**_: object) -> None:
+        for sweeper in started:
+            sweeper.stop()
+        try:
+            processes(app).runtime().traffic.flush()
+        except StoreError as exc:
+            _LOG.warning("the last traffic was not noted: %s", exc)
+        except DocrouteError:
+            _LOG.exception("stopping")
+
+    signals.setup_logging.connect(own_logging)
+    signals.worker_ready.connect(ready)
+    signals.worker_process_init.connect(child_begins)
+    signals.worker_shutdown.connect(shutting_down)
+    return [own_logging, ready, child_begins, shutting_down]
