@@ -42,7 +42,8 @@ def docroute_commands() -> list[list[str]]:
         commands += [container["command"] for container in pod.get("containers", ())]
     found = [command for command in commands if _ours(command)]
     found += [re.findall(r"[\w-]+", line) for line in _image_defaults()]
-    return found
+    in_readme = re.findall(r"\b(docroute submit .*)$", (DOCKER / "README.md").read_text("utf-8"), re.MULTILINE)
+    return found + [line.split() for line in in_readme]
 
 
 def _ours(command: list[str] | None) -> bool:
