@@ -1,6 +1,6 @@
 """Which workers there are: each says now and then that it is there, with what, and under which settings. Knows no job.
 
-A record lies in the server of the broker, under the same key prefix: workers of another prefix or database are not seen.
+A record lies in the server of the broker, under the key prefix: workers of another prefix or database are not seen.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class WorkerRecord(Frozen):
     """What a worker says of itself.
 
     `settings`: those that must be the same in every process. `problem`: why it is not ready, empty when it is. `at`:
-    when it spoke last, by the server's clock; `clock` by its own, in the same moment. `age_s`: how long ago, for readers.
+    when it spoke last, by the server's clock; `clock` by its own, in the same moment. `age_s`: how long ago.
     """
 
     name: str

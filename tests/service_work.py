@@ -1,0 +1,53 @@
+"""A service for tests of its clients: settings of its own, and its steps done in this process until nothing waits."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bad_inputs import encode, picture
+
+from workers.jobs import STAGES, Job
+from workers.runtime import Runtime
+from workers.service_settings import BrokerSettings
+from workers.settings import Settings
+from workers.steps import run_step
+from workers.store_redis import make_store
+
+
+def fake_settings(broker: BrokerSettings, folder: Path, **service: object) -> Settings:
+    """Settings of a service with fake lanes whose blobs lie in a folder."""
+    value = {"broker": broker.model_dump(), "blobs": {"url": str(folder / "blobs"), "min_free_mb": 0}} | service
+    return Settings.model_validate({"lanes": {"fast": "fake", "deep": "fake"}, "service": value})
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that give a command these settings."""
+    broker = settings.service.broker
+    return {
+        "DOCROUTE_LANES__FAST": "fake",
+        "DOCROUTE_LANES__DEEP": "fake",
+        "DOCROUTE_SERVICE__BROKER__URL": broker.url,
+        "DOCROUTE_SERVICE__BROKER__KEY_PREFIX": broker.key_prefix,
+        "DOCROUTE_SERVICE__BLOBS__URL": settings.service.blobs.url,
+        "DOCROUTE_SERVICE__BLOBS__MIN_FREE_MB": "0",
+    }
+
+
+def documents(folder: Path, count: int) -> list[Path]:
+    """So many different pictures."""
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{number:02}.png" for number in range(count)]
+    for number, path in enumerate(paths):
+        path.write_bytes(encode(picture(300 + number, 200), "PNG"))
+    return paths
+
+
+def work(settings: Settings, stages: Iterable[str] = STAGES) -> None:
+    """Do what waits, as workers would."""
+    runtime = Runtime(settings, make_store(settings.service), publish=lambda job: None)
+    while any([_work_on(runtime, job) for stage in stages for job in runtime.store.waiting(stage, 100)]):
+        pass
+    runtime.store.close()
+
+
+def _work_on(runtime: Runtime, job: Job) -> bool:
+    return run_step(runtime, job.stage, job.id, "tester") != "gone"
