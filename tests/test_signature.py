@@ -48,3 +48,9 @@ def test_a_secret_that_protects_nothing_is_refused(tmp_path, content):
     with pytest.raises(SettingsError) as caught:
         read_secrets(str(tmp_path / "secret"))
     assert "short" not in str(caught.value)
+
+
+def test_other_tools_compute_the_same_signature():
+    # printf '1000000.body' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
+    digest = "e2a6e548c86fdc6ca3194ff1743d5693de8bd3dc2146d4f772cfa976d34973be"
+    assert sign(SECRET, 1_000_000, b"body") == f"t=1000000,v1={digest}"

@@ -128,6 +128,7 @@ def test_a_file_beyond_the_limit_is_refused(root):
 def s3():
     file_system = fsspec.filesystem("memory")
     file_system.pipe_file("/docs/in/a.pdf", b"object")
+    file_system.pipe_file("/docs/empty.pdf", b"")
     file_system.pipe_file("/docs/large.pdf", bytes(2000))
     file_system.pipe_file("/private/a.pdf", b"other")
     yield lambda timeout_s: file_system
@@ -138,6 +139,7 @@ def s3():
 def test_objects_of_listed_buckets_are_read(s3):
     settings = SourceSettings(s3_buckets=("docs",))
     assert fetch("s3://docs/in/a.pdf", settings, SMALL, open_s3=s3) == b"object"
+    assert fetch("s3://docs/empty.pdf", settings, SMALL, open_s3=s3) == b""
     with pytest.raises(LimitExceededError):
         fetch("s3://docs/large.pdf", settings, SMALL, open_s3=s3)
     for uri in ("s3://private/a.pdf", "s3://docs/none.pdf", "s3://docs", "s3://docs/", "s3://u:p@docs/a", "s3://docs/in",

@@ -65,5 +65,5 @@ def translated(action: str, name: str, place: str) -> Iterator[None]:
             raise BlobMissingError(f"there is no blob {name} in {place}") from exc
         if exc.errno in _FULL:
             raise BlobError(f"no space left for blobs in {place}; free some, or move service.blobs.url") from exc
-        reason = exc.strerror or type(exc).__name__
+        reason = exc.strerror or str(exc) or type(exc).__name__
         raise BlobError(f"cannot {action} blob {name} in {place}: {redact_text(reason)}") from exc

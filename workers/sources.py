@@ -136,8 +136,7 @@ def _fetch_s3(uri: str, settings: SourceSettings, limits: Limits, open_s3: OpenS
         raise SourceError(f"the bucket {bucket} is not among service.sources.s3_buckets")
     file_system = open_s3(settings.timeout_s)
     try:
-        _check_size(int(file_system.info(f"{bucket}/{key}")["size"] or 0), limits)
-        data = bytes(file_system.cat_file(f"{bucket}/{key}", start=0, end=limits.max_bytes + 1))
+        data = _read_object(file_system, f"{bucket}/{key}", limits)
     except LimitExceededError:
         raise
     except (FileNotFoundError, IsADirectoryError) as exc:
@@ -149,6 +148,16 @@ def _fetch_s3(uri: str, settings: SourceSettings, limits: Limits, open_s3: OpenS
         raise SourceUnavailableError(f"the bucket {bucket} cannot be read: {reason}") from exc
     _check_size(len(data), limits)
     return data
+
+
+def _read_object(file_system: Any, path: str, limits: Limits) -> bytes:
+    found = file_system.info(path)
+    if found["type"] != "file":
+        raise IsADirectoryError(path)
+    if found["size"] == 0:
+        return b""  # S3 gives no range of an empty object
+    _check_size(found["size"] or 0, limits)
+    return bytes(file_system.cat_file(path, start=0, end=limits.max_bytes + 1))
 
 
 def _s3(timeout_s: float) -> Any:
