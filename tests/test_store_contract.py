@@ -131,8 +131,8 @@ TOKEN_CALLS = {
     "renew": lambda store, token: store.renew("job", token, LONG_S),
     "advance": lambda store, token: store.advance("job", token, "fast", False, {"x": 1}),
     "finish": lambda store, token: store.finish("job", token, "done", "other", 0.1, {"x": 1}),
-    "retry": lambda store, token: store.retry("job", token, 0, "late"),
-    "fail": lambda store, token: store.fail("job", token, "late"),
+    "retry": lambda store, token: store.retry("job", token, 0, "other"),
+    "fail": lambda store, token: store.fail("job", token, "other"),
 }
 
 
@@ -158,6 +158,29 @@ def test_a_late_twin_changes_nothing(world, call, situation):
     assert world.kinds()[-1] == "late"
     assert store.statistics()["late"] == 1
     assert store.dead() == []
+
+
+ENDING_CALLS = {
+    "advance": lambda store, token: store.advance("job", token, "fast", False, {"x": [1]}, "why"),
+    "finish": lambda store, token: store.finish("job", token, "done", "r", 0.5, {"x": 1}, "why"),
+    "retry": lambda store, token: store.retry("job", token, 0, "x"),
+    "fail": lambda store, token: store.fail("job", token, "x", "trace"),
+}
+
+
+@pytest.mark.parametrize("call", ENDING_CALLS)
+def test_a_call_that_comes_again_is_true_and_changes_nothing(world, call):
+    world.create()
+    token = world.begin()
+    assert ENDING_CALLS[call](world.store, token)
+    before, log = world.store.get("job"), world.store.events("job")
+    assert ENDING_CALLS[call](world.store, token)
+    assert (world.store.get("job"), world.store.events("job")) == (before, log)
+    assert world.store.statistics()["late"] == 0
+    if not before.is_final:
+        world.begin(stage=before.stage)
+        assert ENDING_CALLS[call](world.store, token), "also when another step has begun meanwhile"
+        assert world.kinds().count("started") == 2
 
 
 def test_tokens_grow_with_every_begin(world):

@@ -72,9 +72,9 @@ def connect(broker: BrokerSettings, timeout_s: float = SOCKET_TIMEOUT_S) -> redi
 class Server:
     """One server as the store uses it: commands and scripts, sent again after a cut where that is safe."""
 
-    def __init__(self, broker: BrokerSettings) -> None:
+    def __init__(self, broker: BrokerSettings, timeout_s: float = SOCKET_TIMEOUT_S) -> None:
         self.address = broker_address(broker)
-        self._client = connect(broker)
+        self._client = connect(broker, timeout_s)
         self._prefix = broker.key_prefix
         self._scripts: dict[str, Script] = {}
 

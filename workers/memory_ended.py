@@ -17,6 +17,10 @@ class MemoryEnded(MemoryRecords):
             letters = [record.letter for record in self._alive() if record.letter]
         return sorted(letters, key=lambda letter: (letter.at, letter.job_id), reverse=True)[offset : offset + limit]
 
+    def dead_count(self) -> int:
+        with self._lock:
+            return sum(record.letter is not None for record in self._alive())
+
     def revive(self, job_id: str) -> bool:
         with self._lock:
             record = self._find(job_id)
@@ -76,6 +80,10 @@ class MemoryEnded(MemoryRecords):
         with self._lock:
             timed = [(r.webhook_dead_at, r) for r in self._alive() if r.webhook_dead_at is not None]
             return [record.webhook() for _, record in sorted(timed, key=first, reverse=True)[:limit]]
+
+    def dead_webhook_count(self) -> int:
+        with self._lock:
+            return sum(record.webhook_dead_at is not None for record in self._alive())
 
     def revive_webhook(self, job_id: str) -> bool:
         with self._lock:

@@ -15,6 +15,8 @@ from workers.store import RISKS_KEPT, STATISTICS, DeadLetter, Webhook
 _NOISE_LINES = 200
 """Events that outsiders can repeat without end are logged up to this many lines."""
 
+_CALLS_KEPT = 4
+
 
 @dataclass
 class Record:
@@ -23,6 +25,8 @@ class Record:
     job: Job
     events: list[Event] = field(default_factory=list)
     token: int = 0
+    calls: deque[tuple[int, object]] = field(default_factory=lambda: deque(maxlen=_CALLS_KEPT))
+    """The last calls that changed the job; each that ends a step may come again."""
     waits_in: State = "received"
     waiting_since: float | None = None
     unpublished_since: float | None = None
@@ -79,14 +83,17 @@ class MemoryRecords:
         record = self._find(job_id)
         return None if record is None or record.webhook_due_at is None else record
 
-    def _guarded(self, job_id: str, token: int) -> Record | None:
+    def _guarded(self, job_id: str, token: int, *call: object) -> Record | bool:
+        """Return the record if the token's lease is the job's, else the answer: whether this very call was applied."""
         record = self._find(job_id)
+        if record is not None and (token, call) in record.calls:
+            return True
         if record is not None and record.job.lease and record.job.lease.token == token:
             return record
         self._counters["late"] += 1
         if record is not None:
             self._log_noise(record, "late", f"token {token}")
-        return None
+        return False
 
     def _log(self, record: Record, kind: str, detail: str = "") -> None:
         lease = record.job.lease
@@ -106,6 +113,7 @@ class MemoryRecords:
     def _start(self, record: Record, stage: Stage, lease: Lease, detail: str) -> None:
         record.waiting_since = record.unpublished_since = record.due_at = None
         self._change(record, state=running_state(stage), attempts=record.job.attempts + 1, lease=lease)
+        record.calls.append((lease.token, "begin"))
         self._log(record, "started", detail)
 
     def _expire(self, record: Record) -> None:

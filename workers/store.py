@@ -67,7 +67,8 @@ class Store(Protocol):
     """What workers, clients and operators may do with jobs.
 
     Methods that take a `token` return False, log the event `late` and count it where that lease is no longer the
-    job's: the caller drops what it has.
+    job's: the caller drops what it has. The very same call again, as after an error that left its outcome open, is True
+    once more and changes nothing.
     """
 
     def now(self) -> float:
@@ -207,6 +208,10 @@ class Store(Protocol):
         """Return dead letters, newest first."""
         ...
 
+    def dead_count(self) -> int:
+        """Return how many dead letters there are."""
+        ...
+
     def revive(self, job_id: str) -> bool:
         """Take a job off the dead-letter list and let it wait for the stage in which it died, with attempts at 0."""
         ...
@@ -234,6 +239,10 @@ class Store(Protocol):
 
     def dead_webhooks(self, limit: int = 100) -> list[Webhook]:
         """Return the notifications that were given up, newest first."""
+        ...
+
+    def dead_webhook_count(self) -> int:
+        """Return how many notifications were given up and are kept."""
         ...
 
     def revive_webhook(self, job_id: str) -> bool:

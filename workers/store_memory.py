@@ -34,6 +34,7 @@ class MemoryStore(MemoryEnded):
             job = Job(id=job_id, spec=spec, created_at=now, updated_at=now)
             record = Record(job, waiting_since=now, unpublished_since=now)
             self._records[job_id] = record
+            record.calls.append((0, "create"))
             self._log(record, "created")
             return job, True
 
@@ -70,7 +71,7 @@ class MemoryStore(MemoryEnded):
     def renew(self, job_id: str, token: int, lease_s: float) -> bool:
         with self._lock:
             record = self._guarded(job_id, token)
-            if record is None or record.job.lease is None:
+            if isinstance(record, bool) or record.job.lease is None:
                 return False
             lease = record.job.lease.model_copy(update={"until": self._clock() + lease_s})
             record.job = record.job.model_copy(update={"lease": lease})
@@ -80,9 +81,10 @@ class MemoryStore(MemoryEnded):
         self, job_id: str, token: int, stage: Stage, after_fast: bool, data: Mapping[str, JsonValue], detail: str = ""
     ) -> bool:
         with self._lock:
-            record = self._guarded(job_id, token)
-            if record is None:
-                return False
+            record = self._guarded(job_id, token, "advance", stage, after_fast, repr(data), detail)
+            if isinstance(record, bool):
+                return record
+            record.calls.append((token, ("advance", stage, after_fast, repr(data), detail)))
             self._log(record, "advanced", one_line(detail) or f"to {stage}")
             self._change(record, attempts=0, error=None, data=record.job.data | dict(data))
             self._wait(record, stage, waiting_state(stage, after_fast))
@@ -101,9 +103,10 @@ class MemoryStore(MemoryEnded):
     ) -> bool:
         check_finish(state, lowest_confidence)
         with self._lock:
-            record = self._guarded(job_id, token)
-            if record is None:
-                return False
+            record = self._guarded(job_id, token, "finish", state, result_blob, lowest_confidence, repr(data), detail)
+            if isinstance(record, bool):
+                return record
+            record.calls.append((token, ("finish", state, result_blob, lowest_confidence, repr(data), detail)))
             self._change(
                 record,
                 data=record.job.data | dict(data),
@@ -115,9 +118,10 @@ class MemoryStore(MemoryEnded):
 
     def retry(self, job_id: str, token: int, delay_s: float, error: str) -> bool:
         with self._lock:
-            record = self._guarded(job_id, token)
-            if record is None:
-                return False
+            record = self._guarded(job_id, token, "retry", delay_s, error)
+            if isinstance(record, bool):
+                return record
+            record.calls.append((token, ("retry", delay_s, error)))
             self._log(record, "retried", one_line(error))
             self._counters["retried"] += 1
             self._change(record, error=one_line(error))
@@ -126,9 +130,10 @@ class MemoryStore(MemoryEnded):
 
     def fail(self, job_id: str, token: int, error: str, traceback: str = "", dead: bool = True) -> bool:
         with self._lock:
-            record = self._guarded(job_id, token)
-            if record is None:
-                return False
+            record = self._guarded(job_id, token, "fail", error, traceback, dead)
+            if isinstance(record, bool):
+                return record
+            record.calls.append((token, ("fail", error, traceback, dead)))
             if dead:
                 self._die(record, one_line(error), last_lines(traceback))
             else:

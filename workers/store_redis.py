@@ -7,6 +7,7 @@ the indexes; until then a listing passes it over.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -79,13 +80,13 @@ class RedisStore:
         return Begun(outcome=answer[0], job=job_of(job_id, pairs(answer[1])))
 
     def renew(self, job_id: str, token: int, lease_s: float) -> bool:
-        return bool(self._run("renew", job_id, token, _nonce(), lease_s))
+        return self._step("renew", job_id, token, lease_s)
 
     def advance(
         self, job_id: str, token: int, stage: Stage, after_fast: bool, data: Mapping[str, JsonValue], detail: str = ""
     ) -> bool:
         state = waiting_state(stage, after_fast)
-        return bool(self._run("advance", job_id, token, _nonce(), stage, state, one_line(detail), *data_args(data)))
+        return self._step("advance", job_id, token, stage, state, one_line(detail), *data_args(data))
 
     def finish(
         self,
@@ -100,15 +101,19 @@ class RedisStore:
         check_finish(state, lowest_confidence)
         confidence = "" if lowest_confidence is None else repr(float(lowest_confidence))
         args: list[str | float] = [state, result_blob, confidence, self._finished_s, one_line(detail)]
-        return bool(self._run("finish", job_id, token, _nonce(), *args, *data_args(data)))
+        return self._step("finish", job_id, token, *args, *data_args(data))
 
     def retry(self, job_id: str, token: int, delay_s: float, error: str) -> bool:
-        return bool(self._run("retry", job_id, token, _nonce(), delay_s, one_line(error)))
+        return self._step("retry", job_id, token, delay_s, one_line(error))
 
     def fail(self, job_id: str, token: int, error: str, traceback: str = "", dead: bool = True) -> bool:
         keep_s = self._dead_s if dead else self._finished_s
-        args = (one_line(error), last_lines(traceback), int(dead), keep_s)
-        return bool(self._run("fail", job_id, token, _nonce(), *args))
+        return self._step("fail", job_id, token, one_line(error), last_lines(traceback), int(dead), keep_s)
+
+    def _step(self, script: str, job_id: str, token: int, *args: str | float) -> bool:
+        # A lease ends once, so that the same call with its token can only be the same call again.
+        call = hashlib.blake2s(repr((script, token, args)).encode(), digest_size=4).hexdigest()
+        return bool(self._run(script, job_id, token, call, *args))
 
     def cancel(self, job_id: str) -> State | None:
         state: State | None = self._run("cancel", job_id, self._finished_s)

@@ -1,4 +1,4 @@
--- ARGV: id, token, nonce, stage, state, detail, then data as name, value, ... Returns 1 when done.
+-- ARGV: id, token, call, stage, state, detail, then data as name, value, ... Returns 1 when done.
 local job, answer = guarded(ARGV[2], ARGV[3], ARGV[4])
 if not job then return answer end
 local stage, state, detail = ARGV[5], ARGV[6], ARGV[7]

@@ -1,4 +1,4 @@
--- ARGV: id, token, nonce, error, traceback, dead (1 or 0), keep_s. Returns 1 when done.
+-- ARGV: id, token, call, error, traceback, dead (1 or 0), keep_s. Returns 1 when done.
 local job, answer = guarded(ARGV[2], ARGV[3], ARGV[4])
 if not job then return answer end
 local problem, traceback, dead, keep_s = ARGV[5], ARGV[6], ARGV[7], ARGV[8]

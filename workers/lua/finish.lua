@@ -1,4 +1,4 @@
--- ARGV: id, token, nonce, state, blob, lowest confidence or '', keep_s, detail, then data. Returns 1 when done.
+-- ARGV: id, token, call, state, blob, lowest confidence or '', keep_s, detail, then data. Returns 1 when done.
 local job, answer = guarded(ARGV[2], ARGV[3], ARGV[4])
 if not job then return answer end
 local state, blob, confidence, keep_s, detail = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]

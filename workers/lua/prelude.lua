@@ -7,13 +7,13 @@
 --
 -- Fields of a job: sp spec, st state, sg stage, ws the state it waits in, ca/ua/fa created, updated, finished, at
 -- attempts, tk token, lw/lu lease's worker and end, rb result blob, lc lowest confidence, er error, cb callback, ha/he
--- webhook's attempts and error, nc nonces of the last calls, d:NAME data.
+-- webhook's attempts and error, nc names of the last calls, d:NAME data.
 local P = ARGV[1]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local FINAL = {done = true, done_with_gaps = true, needs_review = true, failed = true, cancelled = true}
 local FIELDS = {'st', 'sg', 'ws', 'ca', 'at', 'tk', 'lw', 'lu', 'cb', 'nc', 'er'}
-local NONCES_KEPT_CHARS = 32
+local CALLS_KEPT_CHARS = 32
 local NOISE_LINES = 200
 
 local function stamp(seconds) return string.format('%.6f', seconds) end
@@ -43,11 +43,11 @@ local function log_noise(job, kind, worker, detail)
   if redis.call('LLEN', job.log) < NOISE_LINES then log(job, kind, worker, detail) end
 end
 
--- A call that is sent again because its answer was lost must not be applied again.
-local function seen(job, nonce) return job.nc and string.find(job.nc, nonce, 1, true) end
+-- A call that comes again because its answer was lost must not be applied again; each has a name of 8 characters.
+local function seen(job, call) return job.nc and string.find(job.nc, call, 1, true) end
 
-local function remember(job, nonce)
-  redis.call('HSET', job.key, 'nc', string.sub(nonce .. (job.nc or ''), 1, NONCES_KEPT_CHARS))
+local function remember(job, call)
+  redis.call('HSET', job.key, 'nc', string.sub(call .. (job.nc or ''), 1, CALLS_KEPT_CHARS))
 end
 
 -- A server without memory refuses a script at its first write that needs some, but not after a removal: work that has
@@ -55,10 +55,10 @@ end
 local function permit() redis.call('ZREM', P .. 'l', '') end
 
 -- The job when the token's lease is its own; else nil and the answer to give.
-local function guarded(id, token, nonce)
+local function guarded(id, token, call)
   permit()
   local job = load(id)
-  if job and seen(job, nonce) then return nil, 1 end
+  if job and seen(job, call) then return nil, 1 end
   if job and job.lu and job.tk == tonumber(token) then return job end
   count('late')
   if job then log_noise(job, 'late', '', 'token ' .. token) end

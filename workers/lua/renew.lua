@@ -1,4 +1,4 @@
--- ARGV: id, token, nonce, lease_s. Returns 1 when renewed.
+-- ARGV: id, token, call, lease_s. Returns 1 when renewed.
 local job, answer = guarded(ARGV[2], ARGV[3], ARGV[4])
 if not job then return answer end
 local until_ = stamp(now + tonumber(ARGV[5]))

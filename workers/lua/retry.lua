@@ -1,4 +1,4 @@
--- ARGV: id, token, nonce, delay_s, error. Returns 1 when done.
+-- ARGV: id, token, call, delay_s, error. Returns 1 when done.
 local job, answer = guarded(ARGV[2], ARGV[3], ARGV[4])
 if not job then return answer end
 log(job, 'retried', job.lw, ARGV[6])
