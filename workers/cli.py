@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from router.errors import DocrouteError
-from workers import cli_run, cli_score, cli_show, cli_worker
+from workers import cli_metrics, cli_run, cli_score, cli_show, cli_worker, flower_command
 from workers.console import printable
 from workers.jsonl import JSON_ERRORS
 
@@ -33,6 +33,8 @@ app.command("score", no_args_is_help=True)(cli_score.score)
 app.command("backends")(cli_show.backends)
 app.command("schema")(cli_show.schema)
 app.command("worker", no_args_is_help=True)(cli_worker.worker)
+app.command("flower")(flower_command.flower)
+app.command("metrics")(cli_metrics.metrics)
 
 
 def _show_version(wanted: bool) -> None:

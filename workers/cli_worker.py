@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from workers.logs import start_logging
 from workers.settings import load_settings
 
 
@@ -50,7 +50,7 @@ def worker(
     from workers.runtime import LaneChoice
     from workers.worker_process import WorkerChoice, run_worker
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    start_logging()
     choice = WorkerChoice(
         stage=stage.value,
         lane=LaneChoice(backend, device),

@@ -91,6 +91,17 @@ class MonitoringSettings(Frozen):
     port: int | None = None
 
 
+class FlowerSettings(Frozen):
+    """The live view of workers and tasks. Beyond this machine it listens only with an `auth_file`."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 5555
+    auth_file: str | None = None
+    """File with one `user:password` a line; without one, a password is made and kept in `.docroute/flower_auth`."""
+    max_tasks: Annotated[int, Field(ge=1)] = 10_000
+    """Tasks it remembers; the job store remembers all."""
+
+
 class ServiceSettings(Frozen):
     """All of the service."""
 
@@ -102,5 +113,6 @@ class ServiceSettings(Frozen):
     steps: StepSettings = StepSettings()
     retention: RetentionSettings = RetentionSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    flower: FlowerSettings = FlowerSettings()
     schemas: str | None = None
     """Folder with schema files that jobs may name beside the built-in ones."""

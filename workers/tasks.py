@@ -13,8 +13,9 @@ from celery.exceptions import Reject
 from router.errors import DocrouteError
 from workers.accept import accept
 from workers.jobs import STAGES, Stage
+from workers.logs import job_context
 from workers.publish import publisher
-from workers.runtime import LaneChoice, Runtime
+from workers.runtime import LaneChoice, Runtime, StepReport
 from workers.settings import Settings
 from workers.steps import run_step
 from workers.store_redis import make_store
@@ -24,20 +25,26 @@ AWAY_WAIT_S = 1.0
 
 
 class Processes:
-    """Gives each process its own runtime: what was made before a fork must not be used after it."""
+    """Gives each process its own runtime: what was made before a fork must not be used after it.
+
+    `observe` is told of every step in every process, and must be set before the first runtime is made.
+    """
 
     def __init__(self, app: Celery, settings: Settings, choice: LaneChoice) -> None:
         self._app = app
         self._settings = settings
         self._choice = choice
         self._runtime: tuple[int, Runtime] | None = None
+        self.observe: Callable[[StepReport], None] = lambda report: None
         app.docroute = self
 
     def runtime(self) -> Runtime:
         """Return the runtime of this process."""
         if self._runtime is None or self._runtime[0] != os.getpid():
             store = make_store(self._settings.service)
-            self._runtime = os.getpid(), Runtime(self._settings, store, publisher(self._app, store), self._choice)
+            publish = publisher(self._app, store)
+            made = Runtime(self._settings, store, publish, self._choice, observe=self.observe)
+            self._runtime = os.getpid(), made
         return self._runtime[1]
 
 
@@ -52,7 +59,8 @@ def register(app: Celery, made: Processes) -> None:
 
     def step_task(stage: Stage) -> None:
         def run(task: Task, job_id: str) -> str:
-            return _or_back(lambda: run_step(made.runtime(), stage, job_id, worker_name(task)))
+            with job_context(job_id, stage):
+                return _or_back(lambda: run_step(made.runtime(), stage, job_id, worker_name(task)))
 
         app.task(run, name=f"docroute.{stage}", bind=True)
 

@@ -19,6 +19,7 @@ from celery import Celery, signals
 from router.errors import DocrouteError, StoreError
 from workers.app import make_app
 from workers.jobs import Stage
+from workers.monitoring import WorkerMonitoring
 from workers.queue_depth import BrokerQueues
 from workers.runtime import LaneChoice, create_lane
 from workers.settings import Settings
@@ -26,6 +27,7 @@ from workers.sweeper import Sweeper
 from workers.tasks import processes
 
 Pool = Literal["threads", "prefork"]
+LANE = "the lane"
 THREADS = 8
 """Documents a model works on at once, unless told otherwise."""
 TIME_LIMIT_MARGIN_S = 30.0
@@ -51,8 +53,16 @@ def run_worker(settings: Settings, choice: WorkerChoice) -> int:
     app = make_app(settings, choice.lane)
     pool = choice.pool or pool_of(settings, choice)
     cv2.setNumThreads(1)  # the pool is the parallelism
+    monitoring = WorkerMonitoring(settings.service)
+    processes(app).observe = monitoring.observe
+    monitoring.start()
     if pool == "threads":
-        processes(app).runtime().prepare(choice.stage)
+        monitoring.health.expect(LANE)
+        runtime = processes(app).runtime()
+        runtime.prepare(choice.stage)
+        if choice.stage != "intake":
+            monitoring.watch_lane(choice.stage, runtime.lane(choice.stage))
+        monitoring.health.reached(LANE)
     elif choice.stage != "intake":
         create_lane(settings, choice.stage, choice.lane)  # a wrong name is told now, and the model loads in each child
     connected = _connect(app)
@@ -68,6 +78,7 @@ def run_worker(settings: Settings, choice: WorkerChoice) -> int:
     )
     worker.start()
     del connected  # handlers are held weakly by Celery, so they live as long as this frame
+    monitoring.stop()
     return int(worker.exitcode or 0)
 
 
