@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bad_inputs import encode, picture
 
-from workers.jobs import STAGES, Job
+from workers.jobs import STAGES
 from workers.runtime import Runtime
 from workers.service_settings import BrokerSettings
 from workers.settings import Settings
@@ -44,10 +44,7 @@ def documents(folder: Path, count: int) -> list[Path]:
 def work(settings: Settings, stages: Iterable[str] = STAGES) -> None:
     """Do what waits, as workers would."""
     runtime = Runtime(settings, make_store(settings.service), publish=lambda job: None)
-    while any([_work_on(runtime, job) for stage in stages for job in runtime.store.waiting(stage, 100)]):
-        pass
+    while waiting := [job for stage in stages for job in runtime.store.waiting(stage, 100)]:
+        for job in waiting:
+            run_step(runtime, job.stage, job.id, "tester")
     runtime.store.close()
-
-
-def _work_on(runtime: Runtime, job: Job) -> bool:
-    return run_step(runtime, job.stage, job.id, "tester") != "gone"

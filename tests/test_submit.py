@@ -66,7 +66,7 @@ def test_a_document_becomes_a_job_with_a_message_and_gets_its_result(client, set
     assert client.wait([submitted.job_id])[submitted.job_id].is_final
     result = client.result(submitted.job_id)
     assert (result["file"], result["schema"], result["metadata"]) == (str(path), "receipt", {"order": "7"})
-    assert [event.kind for event in client.events(submitted.job_id)][0] == "created"
+    assert next(event.kind for event in client.events(submitted.job_id)) == "created"
 
 
 def test_the_same_again_is_the_same_job_and_gets_no_second_message(client, settings):
@@ -120,7 +120,7 @@ def test_sources_that_cannot_be_read_are_refused(client, settings, tmp_path):
         client.submit(tmp_path / "gone.png")
     with pytest.raises(DocumentError, match="directory"):
         client.submit(tmp_path)
-    with pytest.raises(SourceError, match="https_hosts|not among|allow"):
+    with pytest.raises(SourceError, match="https_hosts"):
         client.submit("https://example.com/a.pdf")
     with pytest.raises(SourceError):
         client.submit("file:///etc/passwd")
