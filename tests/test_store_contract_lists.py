@@ -128,6 +128,8 @@ def test_dead_letters_are_listed_newest_first(world):
     assert (letters[0].error, letters[0].traceback, letters[0].attempts) == ("error of c", "Traceback", 1)
     assert letters[0].at == pytest.approx(world.store.get("c").finished_at, abs=0.05)
     assert [letter.job_id for letter in world.store.dead(limit=1, offset=1)] == ["b"]
+    assert world.store.dead(limit=0) == []
+    assert world.store.dead_count() == 3
 
 
 def test_a_revived_job_waits_again_for_the_stage_it_died_in(world):
@@ -204,11 +206,13 @@ def test_a_webhook_that_was_given_up_can_be_revived(world):
     store.webhook_dead("job", "gone")
     assert [(h.job_id, h.url, h.attempts, h.error) for h in store.dead_webhooks()] == [("job", HOOK, 1, "gone")]
     assert store.due_webhooks(10, LONG_S) == []
+    assert store.dead_webhook_count() == 1
     assert store.statistics()["webhooks_failed"] == 1
     assert world.kinds()[-1] == "unnotified"
     assert store.revive_webhook("job")
     assert not store.revive_webhook("job")
     assert store.dead_webhooks() == []
+    assert store.dead_webhook_count() == 0
     assert store.due_webhooks(10, LONG_S)[0].attempts == 1
 
 

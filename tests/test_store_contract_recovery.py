@@ -158,6 +158,14 @@ def test_a_published_message_is_not_due(world):
     assert [job.stage for job in world.store.due(10, 0)] == ["fast"], "the note was for the stage before"
 
 
+def test_many_messages_are_noted_at_once(world):
+    for i in range(1200):
+        world.create(f"job{i}")
+    world.store.published_many([])
+    world.store.published_many([(f"job{i}", "intake") for i in range(1, 1200)] + [("job0", "fast"), ("no", "intake")])
+    assert [job.id for job in world.store.due(10, 0)] == ["job0"]
+
+
 def test_a_note_of_the_first_message_does_not_hide_a_retry(world):
     world.create()
     world.store.retry("job", world.begin(), 0, "x")

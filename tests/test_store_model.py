@@ -82,6 +82,7 @@ def view(store, names):
         },
         "dead": {(letter.job_id, letter.stage, letter.error, letter.attempts) for letter in store.dead()},
         "dead webhooks": {(hook.job_id, hook.attempts, hook.error) for hook in store.dead_webhooks()},
+        "dead counts": (store.dead_count(), store.dead_webhook_count()),
         "statistics": store.statistics(),
     }
 

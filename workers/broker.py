@@ -69,6 +69,12 @@ def connect(broker: BrokerSettings, timeout_s: float = SOCKET_TIMEOUT_S) -> redi
         ) from None
 
 
+def script_text(name: str) -> str:
+    """Return a script as it is sent to the server: the head that all share, and its own lines."""
+    folder = files("workers") / "lua"
+    return (folder / "prelude.lua").read_text("utf-8") + (folder / f"{name}.lua").read_text("utf-8")
+
+
 class Server:
     """One server as the store uses it: commands and scripts, sent again after a cut where that is safe."""
 
@@ -108,9 +114,7 @@ class Server:
         self._client.close()
 
     def _load(self, name: str) -> Script:
-        folder = files("workers") / "lua"
-        text = (folder / "prelude.lua").read_text("utf-8") + (folder / f"{name}.lua").read_text("utf-8")
-        script = self._scripts[name] = self._client.register_script(text)
+        script = self._scripts[name] = self._client.register_script(script_text(name))
         return script
 
     def _problem(self, exc: redis.RedisError) -> str:

@@ -140,6 +140,10 @@ class Store(Protocol):
         """Note that the message for a stage was handed to the broker."""
         ...
 
+    def published_many(self, jobs: Sequence[tuple[str, Stage]]) -> None:
+        """Note many messages at once."""
+        ...
+
     def due(self, limit: int, grace_s: float) -> list[Job]:
         """Return waiting jobs whose message must be published now, claimed for `grace_s` so that no other sweeper does.
 

@@ -157,6 +157,10 @@ class MemoryStore(MemoryEnded):
             if record is not None and record.waits_for(stage):
                 record.unpublished_since = None
 
+    def published_many(self, jobs: Sequence[tuple[str, Stage]]) -> None:
+        for job_id, stage in jobs:
+            self.published(job_id, stage)
+
     def due(self, limit: int, grace_s: float) -> list[Job]:
         with self._lock:
             now = self._clock()

@@ -123,6 +123,10 @@ class RedisStore:
     def published(self, job_id: str, stage: Stage) -> None:
         self._run("published", job_id, stage)
 
+    def published_many(self, jobs: Sequence[tuple[str, Stage]]) -> None:
+        for first in range(0, len(jobs), _BATCH):
+            self._run("published", *(part for job in jobs[first : first + _BATCH] for part in job))
+
     def due(self, limit: int, grace_s: float) -> list[Job]:
         return jobs_of(self._run("due", min(limit, _BATCH), grace_s))
 
