@@ -22,7 +22,8 @@ DocrouteError
 ├── JobError                 a job is not what was asked for
 │   ├── UnknownJobError          there is no such job, or its retention is over
 │   └── NoResultError            the job has not ended yet, or has ended without a result
-└── BusyError                too much waits already; try again after `retry_after_s` (retryable)
+├── BusyError                too much waits already; try again after `retry_after_s` (retryable)
+└── StackError               the embedded stack cannot start or go on
 """
 
 from __future__ import annotations
@@ -139,3 +140,7 @@ class BusyError(DocrouteError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class StackError(DocrouteError):
+    """The embedded stack cannot start or go on."""

@@ -21,7 +21,8 @@ class StepMetrics:
     """Counters and histograms in a registry of their own. Safe for threads."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a series more for each counter that nobody draws
+        # They would be a series more for each counter that nobody draws.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._steps = self._counter("docroute_steps", "Steps by how they ended.", "stage", "outcome")

@@ -89,6 +89,11 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         raise SettingsError(_explain(exc, origin)) from exc
 
 
+def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with changes, for a process that it starts."""
+    return {**os.environ, **changes}
+
+
 def _from_file(environment: Mapping[str, str], folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     named = environment.get(CONFIG_VARIABLE)
     path = Path(named) if named else folder / DEFAULT_FILE
