@@ -94,6 +94,15 @@ class MemoryEnded(MemoryRecords):
             record.webhook_attempts, record.webhook_error = 0, ""
             return True
 
+    def drop_webhook(self, job_id: str) -> bool:
+        with self._lock:
+            record = self._find(job_id)
+            if record is None or record.webhook_dead_at is None:
+                return False
+            record.webhook_dead_at = None
+            self._log(record, "dropped", "webhook")
+            return True
+
     # -- housekeeping
     def purge(self, limit: int) -> int:
         with self._lock:

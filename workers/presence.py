@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import redis
@@ -105,6 +106,14 @@ class Presence:
         """Begin to speak and return at once; a server that cannot be reached is tried again with the next beat."""
         self._thread.start()
         return self
+
+    def __enter__(self) -> Presence:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """Take the record away and end the thread."""

@@ -253,6 +253,10 @@ class Store(Protocol):
         """Make a notification that was given up due again, with attempts at 0."""
         ...
 
+    def drop_webhook(self, job_id: str) -> bool:
+        """Take a notification that was given up off its list; it is never sent."""
+        ...
+
     # -- recent traffic, for the escalation budget
     def note_risks(self, risks: Sequence[float]) -> None:
         """Add the risks of a document's fields to the recent traffic (the last few thousand are kept)."""

@@ -234,6 +234,9 @@ class RedisStore:
     def revive_webhook(self, job_id: str) -> bool:
         return bool(self._run("webhook_end", job_id, "revive", 0, ""))
 
+    def drop_webhook(self, job_id: str) -> bool:
+        return bool(self._run("webhook_end", job_id, "drop", 0, ""))
+
     # -- recent traffic
     def note_risks(self, risks: Sequence[float]) -> None:
         def write(client: Any) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,15 +125,21 @@ class Client:
         nonce = secrets.token_hex(8) if options.get("force") else ""
         return self._create(identify(submission, spec, self.settings.service.schemas, nonce), spec)
 
-    def submit_many(self, sources: Iterable[Source], **options: Unpack[Options]) -> Iterator[Submitted]:
+    def submit_many(
+        self,
+        sources: Iterable[Source],
+        *,
+        on_busy: Callable[[BusyError], None] = lambda busy: None,
+        **options: Unpack[Options],
+    ) -> Iterator[Submitted]:
         """Yield what became of each source, in order; takes the options of `submit`.
 
         A source that cannot be read or stored is given with its error, and the others go on. While the service is
-        busy it waits.
+        busy it waits, and tells `on_busy` so.
         """
         self.check(None, options)
         for source in sources:
-            yield self._submit_patiently(source, options)
+            yield self._submit_patiently(source, on_busy, options)
 
     def check(self, job_id: str | None, options: Options) -> Submission:
         """Return the checked options of a submission; raise `SourceError`, `SchemaError` or `CallbackError`."""
@@ -148,11 +154,12 @@ class Client:
         find_schema(submission.schema_name, service.schemas)
         return submission
 
-    def _submit_patiently(self, source: Source, options: Options) -> Submitted:
+    def _submit_patiently(self, source: Source, on_busy: Callable[[BusyError], None], options: Options) -> Submitted:
         while True:
             try:
                 return self.submit(source, **options)
             except BusyError as exc:
+                on_busy(exc)
                 time.sleep(exc.retry_after_s)
             except (DocumentError, SourceError, BlobError) as exc:
                 return Submitted(source_name(source), error=exc)
@@ -168,7 +175,7 @@ class Client:
         if isinstance(source, bytes):
             check_bytes(len(source), limits)
             return source
-        if isinstance(source, str) and _URI.match(source):
+        if isinstance(source, str) and is_uri(source):
             return fetch(source, self.settings.service.sources, limits)
         return read_bytes(Path(source), limits)
 
@@ -248,11 +255,16 @@ def with_broker(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"service": settings.service.model_copy(update={"broker": broker})})
 
 
+def is_uri(source: str) -> bool:
+    """Return whether a text is a URI and no path."""
+    return _URI.match(source) is not None
+
+
 def source_name(source: Source) -> str:
     """Return what a source is called in results and messages, without secrets of a URI."""
     if isinstance(source, bytes):
         return ""
-    if isinstance(source, str) and _URI.match(source):
+    if isinstance(source, str) and is_uri(source):
         return redact_url(source)
     return file_name(Path(source))
 

@@ -20,6 +20,7 @@ from router.errors import DocrouteError, StoreError
 from workers.app import make_app
 from workers.jobs import Stage
 from workers.monitoring import WorkerMonitoring
+from workers.presence import Presence
 from workers.queue_depth import BrokerQueues
 from workers.runtime import LaneChoice, create_lane
 from workers.settings import Settings
@@ -50,10 +51,23 @@ def run_worker(settings: Settings, choice: WorkerChoice) -> int:
 
     Raise `DocrouteError` before any work when the lane or a setting is wrong.
     """
+    monitoring = WorkerMonitoring(settings.service)
+    presence = Presence(
+        settings,
+        choice.stage,
+        backend=backend_of(settings, choice),
+        device=choice.lane.device or "",
+        concurrency=concurrency_of(settings, choice),
+        ready=lambda: "; ".join(monitoring.health.not_ready()),
+    )
+    with presence:
+        return _work(settings, choice, monitoring)
+
+
+def _work(settings: Settings, choice: WorkerChoice, monitoring: WorkerMonitoring) -> int:
     app = make_app(settings, choice.lane)
     pool = choice.pool or pool_of(settings, choice)
     cv2.setNumThreads(1)  # the pool is the parallelism
-    monitoring = WorkerMonitoring(settings.service)
     processes(app).observe = monitoring.observe
     monitoring.start()
     if pool == "threads":
@@ -70,7 +84,7 @@ def run_worker(settings: Settings, choice: WorkerChoice) -> int:
         hostname=f"{choice.stage}-{os.getpid()}@{socket.gethostname()}",
         queues=[choice.stage],
         pool=pool,
-        concurrency=choice.concurrency or (settings.process_count() if pool == "prefork" else THREADS),
+        concurrency=concurrency_of(settings, choice),
         without_mingle=True,
         without_gossip=True,
         quiet=True,
@@ -84,9 +98,20 @@ def run_worker(settings: Settings, choice: WorkerChoice) -> int:
 
 def pool_of(settings: Settings, choice: WorkerChoice) -> Pool:
     """Return the pool that fits a stage and its backend."""
-    lanes = settings.lanes
-    backend = choice.lane.backend or (lanes.fast if choice.stage == "fast" else lanes.deep)
+    backend = backend_of(settings, choice)
     return "prefork" if choice.stage == "intake" or backend.startswith(_CPU_BACKENDS) else "threads"
+
+
+def backend_of(settings: Settings, choice: WorkerChoice) -> str:
+    """Return the name of the backend that reads; empty for intake, which reads nothing."""
+    named = {"intake": "", "fast": settings.lanes.fast, "deep": settings.lanes.deep}[choice.stage]
+    return choice.lane.backend or named
+
+
+def concurrency_of(settings: Settings, choice: WorkerChoice) -> int:
+    """Return how many documents the worker works on at once."""
+    pool = choice.pool or pool_of(settings, choice)
+    return choice.concurrency or (settings.process_count() if pool == "prefork" else THREADS)
 
 
 def make_sweeper(app: Celery) -> Sweeper:

@@ -1,0 +1,150 @@
+"""Jobs, their logs and dead letters as people and programs see them. Reads nothing and decides nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from workers.console import STATUS_STYLE, confidence_style, plain_table, printable
+from workers.jobs import Event, Job, State
+from workers.serialise import Json
+from workers.store import DeadLetter, Webhook
+
+_NAME_CHARS = 40
+_DETAIL_CHARS = 90
+_STATE_STYLE = {**STATUS_STYLE, "cancelled": "dim"}
+
+
+def escaped(text: str) -> str:
+    """Return text from outside that is safe to print with markup."""
+    return escape(printable(text))
+
+
+def job_json(job: Job, events: Sequence[Event] | None = None) -> Json:
+    """Return a job as JSON values, with its log where it is given; times are seconds since the epoch."""
+    value: Json = job.model_dump(mode="json")
+    return value if events is None else value | {"events": [event.model_dump(mode="json") for event in events]}
+
+
+def jobs_table(jobs: Iterable[Job], now: float) -> Table:
+    """Return one row for each job; `now`: seconds since the epoch by the store's clock."""
+    table = plain_table()
+    for name in ("job", "state", "stage", "document", "schema", "age", "confidence"):
+        table.add_column(name, no_wrap=True)
+    for job in jobs:
+        lowest = job.lowest_confidence
+        shown = "" if lowest is None else f"{lowest:.2f}"
+        table.add_row(
+            job.id,
+            state_text(job.state),
+            "" if job.is_final else job.stage,
+            Text(_end_of(document_name(job))),
+            Text(printable(job.spec.schema_name)),
+            duration(now - job.created_at),
+            Text(shown, style=confidence_style(lowest)),
+        )
+    return table
+
+
+def job_detail(job: Job, events: Sequence[Event]) -> Group:
+    """Return all that is known of a job, and its log as a table."""
+    title = Text.assemble((job.id, "bold"), "  ", state_text(job.state), (f"  {printable(document_name(job))}", "dim"))
+    facts = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    facts.add_column(style="dim")
+    facts.add_column()
+    for name, value in _facts(job):
+        facts.add_row(name, Text(printable(value)))
+    return Group(title, facts, Text(), events_table(events))
+
+
+def events_table(events: Sequence[Event]) -> Table:
+    """Return a job's log, oldest first."""
+    table = plain_table()
+    for name in ("when", "what", "stage", "attempt", "worker", "detail"):
+        table.add_column(name, no_wrap=name != "detail")
+    for event in events:
+        attempt = str(event.attempt) if event.attempt else ""
+        worker, detail = Text(printable(event.worker)), Text(printable(event.detail))
+        table.add_row(moment(event.at), event.kind, event.stage or "", attempt, worker, detail)
+    return table
+
+
+def letters_table(letters: Iterable[DeadLetter], now: float) -> Table:
+    """Return one row for each dead letter."""
+    table = plain_table()
+    for name in ("job", "stage", "attempts", "age", "error"):
+        table.add_column(name, no_wrap=True)
+    for letter in letters:
+        error = Text(shortened(letter.error))
+        table.add_row(letter.job_id, letter.stage, str(letter.attempts), duration(now - letter.at), error)
+    return table
+
+
+def webhooks_table(webhooks: Iterable[Webhook]) -> Table:
+    """Return one row for each notification that was given up."""
+    table = plain_table()
+    for name in ("webhook of job", "tries", "url", "error"):
+        table.add_column(name, no_wrap=True)
+    for webhook in webhooks:
+        url, error = Text(shortened(webhook.url, _NAME_CHARS)), Text(shortened(webhook.error))
+        table.add_row(webhook.job_id, str(webhook.attempts), url, error)
+    return table
+
+
+def document_name(job: Job) -> str:
+    """Return what a job's document is called."""
+    return job.spec.uri or job.spec.document_id[:12]
+
+
+def state_text(state: State) -> Text:
+    """Return a state in its colour."""
+    return Text(state.replace("_", " "), style=_STATE_STYLE.get(state, "cyan"))
+
+
+def moment(at: float) -> str:
+    """Return a time of the store as local date and time."""
+    return dt.datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float) -> str:
+    """Return a span in its largest fitting unit."""
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def shortened(text: str, chars: int = _DETAIL_CHARS) -> str:
+    """Return the beginning of a text, printable."""
+    shown = printable(text)
+    return shown if len(shown) <= chars else shown[: chars - 1] + "…"
+
+
+def _end_of(name: str) -> str:
+    shown = printable(name)
+    return shown if len(shown) <= _NAME_CHARS else "…" + shown[1 - _NAME_CHARS :]
+
+
+def _facts(job: Job) -> Iterable[tuple[str, str]]:
+    spec = job.spec
+    yield "document", spec.document_id
+    yield "asked for", f"schema {spec.schema_name}, tier {spec.tier}, priority {spec.priority}"
+    if not job.is_final:
+        yield "stage", f"{job.stage}, {job.attempts} attempts begun"
+    if job.lease:
+        yield "worked on by", f"{job.lease.worker}, lease until {moment(job.lease.until)}"
+    yield "created", moment(job.created_at)
+    if job.finished_at is not None:
+        yield "ended", f"{moment(job.finished_at)}, after {duration(job.finished_at - job.created_at)}"
+    if job.lowest_confidence is not None:
+        yield "lowest confidence", f"{job.lowest_confidence:.2f}"
+    if spec.callback_url:
+        yield "webhook", spec.callback_url
+    yield from spec.metadata.items()
+    if job.error:
+        yield "last error", job.error
