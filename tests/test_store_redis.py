@@ -193,6 +193,17 @@ def test_a_full_server_takes_no_more_but_lets_running_work_end(valkey_server):
     assert store.purge(10) == 0
 
 
+def test_jobs_can_be_kept_for_ever(broker_settings):
+    for_ever = RetentionSettings(finished_s=float("inf"), dead_s=float("inf"))
+    world = World(RedisStore(Server(broker_settings), for_ever), lambda _: None)
+    world.bring_to("done")
+    world.bring_to("failed", "dead")
+    assert world.store.purge(10) == 0
+    assert world.store.get("job").state == "done"
+    with connect(broker_settings) as client:
+        assert client.ttl(f"{broker_settings.key_prefix}j:job") == -1
+
+
 def test_another_kind_of_refusal_is_told(store, broker_settings):
     with connect(broker_settings) as client:
         client.set(f"{broker_settings.key_prefix}j:job", "not a hash")

@@ -15,6 +15,7 @@ local FINAL = {done = true, done_with_gaps = true, needs_review = true, failed =
 local FIELDS = {'st', 'sg', 'ws', 'ca', 'at', 'tk', 'lw', 'lu', 'cb', 'nc', 'er'}
 local CALLS_KEPT_CHARS = 32
 local NOISE_LINES = 200
+local FOR_EVER = 1e12
 
 local function stamp(seconds) return string.format('%.6f', seconds) end
 local NOW = stamp(now)
@@ -95,6 +96,7 @@ end
 
 local function keep_until(job, seconds)
   redis.call('ZADD', P .. 'r', stamp(seconds), job.id)
+  if seconds > FOR_EVER then return end
   local at_ms = string.format('%.0f', seconds * 1000)
   redis.call('PEXPIREAT', job.key, at_ms)
   redis.call('PEXPIREAT', job.log, at_ms)
