@@ -42,10 +42,20 @@ def exit_process(held: Held) -> None:
 
 
 class LeaseKeeper:
-    """Renews leases in one thread, which starts with the first of them."""
+    """Renews leases in one thread, which starts with the first of them.
 
-    def __init__(self, store: Store, overdue: Callable[[Held], None] = exit_process, poll_s: float = 0.5) -> None:
+    `each_round` is done by the same thread about every `poll_s`; it may raise `StoreError`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        overdue: Callable[[Held], None] = exit_process,
+        poll_s: float = 0.5,
+        each_round: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
+        self._each_round = each_round
         self._overdue = overdue
         self._poll_s = poll_s
         self._held: set[Held] = set()
@@ -88,6 +98,10 @@ class LeaseKeeper:
                     self._overdue(lease)
                 if now >= lease.renew_at and not lease.lost.is_set():
                     self._renew(lease)
+            try:
+                self._each_round()
+            except StoreError as exc:
+                _LOG.warning("what this process counted is not noted yet: %s", exc)
             time.sleep(wait_s)
 
     def _renew(self, held: Held) -> None:

@@ -87,7 +87,7 @@ class Traffic:
         self._clock = clock
         self._lock = threading.Lock()
         self._gains: list[float] = []
-        self._looked_at = -math.inf
+        self._looked_at = self._noted_at = -math.inf
         self._unnoted: list[float] = []
         self._uncounted: Counter[str] = Counter()
 
@@ -120,10 +120,11 @@ class Traffic:
         with self._lock:
             self._uncounted.update(counted)
 
-    def flush(self) -> None:
-        """Note what is not noted yet; raise `StoreError`."""
+    def flush(self, older_than_s: float = 0.0) -> None:
+        """Note what has not been noted for that long; raise `StoreError`."""
         with self._lock:
-            self._note()
+            if self._clock() - self._noted_at >= older_than_s:
+                self._note()
 
     def _exchange(self) -> None:
         self._note()
@@ -131,6 +132,7 @@ class Traffic:
         self._looked_at = self._clock()
 
     def _note(self) -> None:
+        self._noted_at = self._clock()
         if self._unnoted:
             noted, self._unnoted = self._unnoted, []
             self._store.note_risks(noted)

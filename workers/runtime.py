@@ -27,6 +27,8 @@ from workers.settings import Settings
 from workers.store import Store
 
 Publish = Callable[[Job], None]
+NOTE_S = 3.0
+"""What a process counted reaches the store after this long at the latest."""
 ASSUMED_COSTS = {"fast": 1.0, "deep": 4.0}
 """Of lanes whose backend is not installed where documents are routed."""
 _LOG = logging.getLogger(__name__)
@@ -96,7 +98,7 @@ class Runtime:
     @cached_property
     def leases(self) -> LeaseKeeper:
         """What keeps leases running."""
-        return LeaseKeeper(self.store)
+        return LeaseKeeper(self.store, each_round=lambda: self.traffic.flush(NOTE_S))
 
     @cached_property
     def costs(self) -> tuple[float, float]:
