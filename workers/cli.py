@@ -18,6 +18,7 @@ import typer
 from router.errors import DocrouteError, StoreError
 from workers import (
     cli_dead,
+    cli_doctor,
     cli_jobs,
     cli_metrics,
     cli_run,
@@ -52,6 +53,7 @@ app.command("wait", no_args_is_help=True, rich_help_panel=SERVICE)(cli_jobs.wait
 app.command("cancel", no_args_is_help=True, rich_help_panel=SERVICE)(cli_jobs.cancel)
 app.command("list", rich_help_panel=SERVICE)(cli_jobs.list_jobs)
 app.add_typer(cli_dead.app, name="dead", rich_help_panel=SERVICE)
+app.command("doctor", rich_help_panel=SERVICE)(cli_doctor.doctor)
 app.command("worker", no_args_is_help=True, rich_help_panel=SERVICE)(cli_worker.worker)
 app.command("flower", rich_help_panel=SERVICE)(flower_command.flower)
 app.command("metrics", rich_help_panel=SERVICE)(cli_metrics.metrics)
