@@ -28,7 +28,7 @@ def _jobs(client: Any, prefix: str) -> Hashes:
 def _expected(jobs: Hashes) -> dict[str, set[str]]:
     open_jobs = {job_id: job for job_id, job in jobs.items() if job["st"] not in FINAL}
     sure = {job_id for job_id, job in jobs.items() if "lc" in job}
-    expected = {"a": set(jobs), "c": sure, "r": set(jobs) - set(open_jobs)}
+    expected = {"a": set(jobs), "c": sure, "r": set(jobs) - set(open_jobs), "f": set(jobs) - set(open_jobs)}
     expected["l"] = {job_id for job_id, job in jobs.items() if "lu" in job}
     for state in STATES:
         expected[f"s:{state}"] = {job_id for job_id, job in jobs.items() if job["st"] == state}

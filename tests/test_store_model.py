@@ -46,6 +46,7 @@ def call(rng: random.Random, store: MemoryStore, name: str) -> tuple[str, tuple[
         ("webhook_retry", (name, rng.choice([0.0, LONG_S]), "503")),
         ("webhook_dead", (name, "404")),
         ("revive_webhook", (name,)),
+        ("drop_webhook", (name,)),
     ]
     likely = calls[:5] if rng.random() < 0.5 else calls
     return rng.choice(likely)
@@ -77,6 +78,7 @@ def view(store, names):
         "waiting counts": [store.waiting_count(stage) for stage in STAGES],
         "counts": store.counts(),
         "unsure": [job.id for job in store.jobs(order="least_confident")],
+        "finished": [job.id for job in store.finished(0, 99)],
         "events": {
             name: [(e.kind, e.stage, e.attempt, e.worker, e.detail) for e in store.events(name)] for name in names
         },

@@ -188,7 +188,7 @@ class RedisStore:
         return dict.fromkeys(STATISTICS, 0.0) | {name: float(value) for name, value in counted.items()}
 
     def count(self, name: str, amount: float = 1.0) -> None:
-        self._server.do(lambda client: client.hincrbyfloat(self._key("n"), name, amount), again=False)
+        self._server.do(lambda client: client.hincrbyfloat(self._key("n"), name, float(amount)), again=False)
 
     # -- dead letters
     def dead(self, limit: int = 100, offset: int = 0) -> list[DeadLetter]:

@@ -11,5 +11,5 @@ repeat
     end
   end
   offset = offset + limit
-until #found > 0 or #ids < limit
+until #found > 0 or #ids < limit or limit < 1
 return found
