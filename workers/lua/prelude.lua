@@ -2,8 +2,9 @@
 --
 -- Keys (after the prefix P): j:ID hash, e:ID log; sorted sets a all and s:STATE by creation, g:STAGE in a stage by
 -- creation, w:STAGE waiting since, c and c:STATE by lowest confidence, l leases by end, u waiting without a noted
--- message since, d due at, f finished at, r kept until, x dead letters, h webhooks due at, hx webhooks given up; xh hash of dead
--- letters, n hash of counters. Only final jobs expire, so only they may leave entries behind (`forget`).
+-- message since, d due at, f finished at, r kept until, x dead letters, h webhooks due at, hx webhooks given up; xh
+-- hash of dead letters, n hash of counters, k list of recent risks, o:NAME locks. Only final jobs expire, so only they
+-- may leave entries behind (`forget`).
 --
 -- Fields of a job: sp spec, st state, sg stage, ws the state it waits in, ca/ua/fa created, updated, finished, at
 -- attempts, tk token, lw/lu lease's worker and end, rb result blob, lc lowest confidence, er error, cb callback, ha/he
