@@ -15,7 +15,7 @@ from rich.console import Console
 from router.errors import SettingsError
 from workers.cli_run import TierOption
 from workers.cli_wait import wait_for
-from workers.console import progress_bar
+from workers.console import printable, progress_bar
 from workers.job_view import escaped
 from workers.jsonl import dump_line
 from workers.paths import STDIN, find_paths
@@ -133,7 +133,7 @@ def _submit_all(
             if json and (one.error or not quiet):
                 print(_json_line(one), flush=True)
             elif not quiet and one.error is None:
-                print(_line(one), flush=True)
+                print(printable(_line(one)), flush=True)
     new = sum(one.new for one in accepted)
     known = f", {len(accepted) - new} were there before (--force reads them again)" if new < len(accepted) else ""
     stderr.print(f"submitted {new} of {len(sources)} documents{known}", soft_wrap=True, markup=False)

@@ -58,7 +58,7 @@ def job_detail(job: Job, events: Sequence[Event]) -> Group:
     facts.add_column(style="dim")
     facts.add_column()
     for name, value in _facts(job):
-        facts.add_row(name, Text(printable(value)))
+        facts.add_row(Text(printable(name)), Text(printable(value)))
     return Group(title, facts, Text(), events_table(events))
 
 
