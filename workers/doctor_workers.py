@@ -47,9 +47,12 @@ def check_stages(workers: Sequence[WorkerRecord], waiting: Mapping[Stage, int], 
 def check_answers(settings: Settings, workers: Sequence[WorkerRecord]) -> Iterator[Check]:
     """Yield whether the workers answer Celery's remote control."""
     expected = {f"{worker.stage}-{worker.pid}@{worker.host}" for worker in workers if not worker.is_silent}
+    if not expected:
+        return
     app = make_app(settings)
     try:
-        replies = app.control.ping(timeout=PING_S)
+        # with names it returns when all have answered
+        replies = app.control.ping(destination=sorted(expected), timeout=PING_S)
     except (OperationalError, OSError) as exc:
         yield warn("celery", f"the workers cannot be asked: {exc}", "look at the broker")
         return
@@ -59,7 +62,7 @@ def check_answers(settings: Settings, workers: Sequence[WorkerRecord]) -> Iterat
     if missing:
         told = f"no answer from {', '.join(missing)}"
         yield warn("celery", told, "a worker that starts or stops is silent for a while; else restart it")
-    elif expected:
+    else:
         yield ok("celery", f"{len(expected)} workers answer")
 
 
