@@ -19,9 +19,10 @@ $(STAMP): pyproject.toml requirements/second-recogniser.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python -r requirements/second-recogniser.txt
 	@touch $@
 
-demo: setup  ## read the sample documents and write out/report.html
+demo: setup  ## read the sample documents and write out/report.html, then read them through the service
 	@mkdir -p out
 	$(BIN)/docroute run samples --out out/results.jsonl --report out/report.html
+	$(BIN)/docroute up --trial -- $(BIN)/docroute submit samples --out out/service.jsonl
 
 test: setup  ## run all tests
 	$(BIN)/python -m pytest

@@ -86,10 +86,10 @@ def test_every_make_target_exists_and_calls_modules_that_do(line):
 
 
 def test_the_demo_writes_what_the_readme_says_and_test_runs_pytest():
-    demo = bash("make demo --dry-run", ROOT).stdout.splitlines()[-1]
-    assert demo.endswith("docroute run samples --out out/results.jsonl --report out/report.html")
-    assert "`out/report.html`" in README
-    assert "`out/results.jsonl`" in README
+    alone, service = bash("make demo --dry-run", ROOT).stdout.splitlines()[-2:]
+    assert alone.endswith("docroute run samples --out out/results.jsonl --report out/report.html")
+    assert re.search(r"docroute up --trial -- \S*docroute submit samples --out out/service.jsonl$", service)
+    assert {"`out/report.html`", "`out/results.jsonl`", "`out/service.jsonl`"} <= set(re.findall(r"`[^`]+`", README))
     assert bash("make test --dry-run", ROOT).stdout.rstrip().endswith("-m pytest")
 
 

@@ -16,10 +16,12 @@ import typer
 from router.errors import SettingsError
 from workers.flower_auth import cookie_secret, credentials_file, read_credentials
 from workers.logs import start_logging
+from workers.redact import redact_text
 from workers.settings import Settings, load_settings
 
 COLUMNS = "name,args,state,routing_key,received,started,runtime,worker,retries,uuid"
 SILENT_WORKER_S = 600
+TEXTS = ("args", "kwargs", "result", "exception", "traceback")
 FOLDER = Path(".docroute")
 _LOG = logging.getLogger(__name__)
 
@@ -85,4 +87,17 @@ def make_flower(settings: Settings, credentials: list[str]) -> Any:
     for name, value in own.items():
         setattr(options, name, value)
     web = web_settings | {"cookie_secret": cookie_secret(credentials)}
-    return Flower(capp=make_app(settings), options=options, **web)
+    view = Flower(capp=make_app(settings), options=options, **web)
+    _hide_secrets(view.events.state)
+    return view
+
+
+def _hide_secrets(state: Any) -> None:
+    """Take secrets out of what tasks say before it is kept: other clients show their arguments as they are."""
+    keep = state.event
+
+    def keep_redacted(event: dict[str, Any]) -> None:
+        texts = {key: redact_text(event[key]) for key in TEXTS if isinstance(event.get(key), str)}
+        keep({**event, **texts})
+
+    state.event = keep_redacted

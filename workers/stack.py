@@ -23,7 +23,7 @@ from workers.queue_exporter import serve_queue_metrics
 from workers.stack_lock import FolderLock
 from workers.stack_plan import FLOWER, Plan, url_host
 from workers.stack_process import Guard, Program, StackProcess, guard_command
-from workers.stack_valkey import make_password, valkey_program
+from workers.stack_valkey import valkey_program
 
 POLL_S = 0.2
 PROBE_TIMEOUT_S = 2.0
@@ -52,10 +52,10 @@ class Stack:
     def start(self) -> None:
         """Start all and return when all are ready, or are not wanted any more; raise `StackError`, `SettingsError`."""
         service = self.plan.settings.service
+        server = valkey_program(service.broker, self.plan.folder) if self.plan.own_server else None
         self.plan.check_ports()
-        if self.plan.own_server:
-            make_password(service.broker)
-            self.server = self._started(valkey_program(service.broker, self.plan.folder))
+        if server is not None:
+            self.server = self._started(server)
         self._wait_for_server()
         self._exporter = serve_queue_metrics(service, self.plan.ports["queues"])
         for stage in self.plan.workers:

@@ -16,7 +16,7 @@ from rich.live import Live
 
 from router.errors import StackError
 from workers.console import printable
-from workers.live_view import live_view, plain_line
+from workers.live_view import MESSAGES, live_view, plain_line
 from workers.queue_watch import QueueWatch
 from workers.stack import POLL_S, Stack, addresses, running_guard
 from workers.stack_plan import Plan
@@ -51,7 +51,8 @@ class StackRun:
                 stack.start()
                 return self._go_on(stack, guard) if not self._stops else 130
             finally:
-                self._say("stopping, the workers end what they read; Ctrl-C again ends it now")
+                if stack.processes:
+                    self._say("stopping, the workers end what they read; Ctrl-C again ends it now")
                 self._stops = 1
                 stack.stop(self._grace_s, hurry=lambda: self._stops > 1)
                 self._say("stopped")
@@ -114,7 +115,7 @@ class StackRun:
 
     def _say(self, line: str) -> None:
         if self._live is not None:
-            self._said.append(f"{time.strftime('%H:%M:%S')} {line}")
+            self._said = [*self._said[-MESSAGES:], f"{time.strftime('%H:%M:%S')} {line}"]
             return
         self._console.print(
             printable(f"docroute up: {line}"), style="dim", highlight=False, markup=False, soft_wrap=True

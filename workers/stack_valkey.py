@@ -36,6 +36,7 @@ def make_password(broker: BrokerSettings) -> None:
 
 def valkey_program(broker: BrokerSettings, folder: Path) -> Program:
     """Return the server for a loopback URL with its data in a folder; raise `StackError`, `SettingsError`."""
+    make_password(broker)
     parts = urlsplit(broker_url(broker))
     host, port = parts.hostname or "127.0.0.1", parts.port or DEFAULT_PORT
     if parts.username not in (None, "", "default"):

@@ -1,0 +1,229 @@
+"""`docroute up`: what it starts, what it says, and that it leaves nothing behind."""
+
+import contextlib
+import os
+import signal
+import stat
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+import redis
+from stack_world import STOP_S, Up, alive
+from worker_processes import wait_for
+
+from router.errors import StackError
+from workers.service_settings import BrokerSettings
+from workers.stack_lock import FolderLock
+from workers.stack_plan import read_workers
+from workers.stack_process import how_it_ended
+from workers.stack_valkey import is_own, valkey_program
+
+SAMPLE = str(Path(__file__).resolve().parent.parent / "samples" / "receipt-clean.png")
+OTHER_SAMPLE = str(Path(__file__).resolve().parent.parent / "samples" / "receipt-faded.jpg")
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory):
+    """A running stack with Flower, for tests that leave it running."""
+    running = Up(tmp_path_factory.mktemp("up"), "--flower", "--workers", "intake=1,fast=1,deep=1")
+    try:
+        running.wait_until("ready:")
+        yield running
+    finally:
+        running.stop()
+
+
+def test_a_document_that_is_submitted_in_the_same_folder_is_read(up):
+    done = up.docroute("submit", SAMPLE, "--json")
+    assert done.returncode == 0, done.stderr
+    read = up.docroute("submit", SAMPLE, "--wait", "--json")
+    assert read.returncode == 0, read.stderr
+    assert '"total_amount"' in read.stdout
+
+
+def test_it_says_where_to_look_and_something_answers_there(up):
+    for variable, path in (("FLOWER__PORT", "/healthcheck"), ("MONITORING__PORT", "/metrics")):
+        address = f"http://127.0.0.1:{up.environment[f'DOCROUTE_SERVICE__{variable}']}"
+        assert address in up.said()
+        with urllib.request.urlopen(address + path, timeout=10) as answer:
+            assert answer.status == 200
+    assert "docroute_queue_depth" in answer_of(up, 0)
+    assert "docroute_step_seconds" in answer_of(up, 1)
+    assert "flower_auth" in up.said()
+
+
+def answer_of(up, offset):
+    port = int(up.environment["DOCROUTE_SERVICE__MONITORING__PORT"]) + offset
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_the_server_keeps_every_write_never_evicts_and_listens_here_only(up):
+    with contextlib.closing(redis.Redis(port=up.port, decode_responses=True)) as client:
+        settings = client.config_get("appendonly", "maxmemory-policy", "maxmemory", "bind")
+    assert settings["appendonly"] == "yes"
+    assert settings["maxmemory-policy"] == "noeviction"
+    assert settings["bind"] == "127.0.0.1"
+    assert int(settings["maxmemory"]) > 0
+
+
+def test_a_second_stack_in_the_folder_says_so_in_one_line(up):
+    second = up.docroute("up")
+    assert second.returncode == 1
+    assert "docroute up runs in .docroute already (process " in second.stderr
+    assert len(second.stderr.strip().splitlines()) == 1
+
+
+def test_a_taken_port_is_named(up):
+    second = up.docroute("up", "--folder", "other")
+    assert second.returncode == 1
+    assert f"port {up.port} on 127.0.0.1 is taken" in second.stderr.splitlines()[-1]
+
+
+def test_a_worker_that_dies_is_started_again_and_works(up):
+    first = up.pid_of("worker fast")
+    os.killpg(first, signal.SIGKILL)
+    up.wait_until("fast-worker was killed by SIGKILL, starts again in 1 s")
+    wait_for(lambda: any("worker fast" in args for args in up.started().values()), "it runs again")
+    assert up.pid_of("worker fast") != first
+    read = up.docroute("submit", OTHER_SAMPLE, "--wait", "--json")
+    assert read.returncode == 0, read.stderr
+
+
+def test_each_process_has_a_log_and_workers_write_json(up):
+    logs = {path.name for path in (up.folder / ".docroute" / "logs").iterdir()}
+    assert logs >= {"valkey.log", "intake-worker.log", "fast-worker.log", "deep-worker.log", "flower.log"}
+    assert '"stage": "intake"' in (up.folder / ".docroute" / "logs" / "intake-worker.log").read_text()
+
+
+def test_it_stops_cleanly_and_what_was_submitted_is_there_after_the_next_start(tmp_path):
+    password = tmp_path / "password"
+    options = {"DOCROUTE_SERVICE__BROKER__PASSWORD_FILE": str(password)}
+    up = Up(tmp_path, "--workers", "intake=1", **options)
+    try:
+        up.wait_until("ready:")
+        assert stat.S_IMODE(password.stat().st_mode) == 0o600
+        with pytest.raises(redis.AuthenticationError), contextlib.closing(redis.Redis(port=up.port)) as client:
+            client.ping()
+        submitted = up.docroute("submit", SAMPLE)
+        assert submitted.returncode == 0, submitted.stderr
+        job_id = submitted.stdout.split()[0]
+        processes = up.started()
+        assert len(processes) >= 4
+        assert not [args for args in processes.values() if password.read_text().strip() in args]
+    finally:
+        assert up.stop() == 0
+    assert alive(processes) == {}
+    assert "stopped" in up.said()
+    assert not (tmp_path / ".docroute" / "logs" / "fast-worker.log").exists()
+    again = Up(tmp_path, "--workers", "fast=1", **options | {"DOCROUTE_SERVICE__BROKER__URL": up_url(up)})
+    try:
+        again.wait_until("ready:")
+        assert job_id in again.docroute("status", job_id).stdout
+    finally:
+        again.stop()
+
+
+def up_url(up):
+    return up.environment["DOCROUTE_SERVICE__BROKER__URL"]
+
+
+def test_nothing_is_left_when_it_is_killed_and_the_next_start_is_not_blocked(tmp_path):
+    up = Up(tmp_path, "--workers", "intake=2,fast=1")
+    up.wait_until("ready:")
+    processes = up.started()
+    up.process.kill()
+    up.process.wait(STOP_S)
+    wait_for(lambda: not alive(processes), "all that it had started ends")
+    again = Up(tmp_path, "--workers", "fast=1", DOCROUTE_SERVICE__BROKER__URL=up_url(up))
+    try:
+        again.wait_until("ready:")
+    finally:
+        assert again.stop() == 0
+
+
+def test_a_trial_runs_a_command_and_keeps_nothing(tmp_path):
+    script = "import os, sys; print(os.environ['DOCROUTE_SERVICE__BROKER__URL']); sys.exit(7)"
+    up = Up(tmp_path, "--trial", "--workers", "fast=1", "--", sys.executable, "-c", script)
+    assert up.process.wait(STOP_S) == 7, up.said()
+    assert "redis://127.0.0.1:" in up.said()
+    assert up_url(up) not in up.said()
+    folder = next(line.rpartition(" ")[2] for line in up.said().splitlines() if "logs: " in line)
+    assert not Path(folder).parent.exists()
+    assert not (tmp_path / ".docroute").exists()
+
+
+def test_with_a_broker_of_ones_own_no_server_is_started(tmp_path, valkey_url):
+    up = Up(tmp_path, "--broker", valkey_url, "--workers", "fast=1", DOCROUTE_SERVICE__BROKER__KEY_PREFIX="up:")
+    try:
+        up.wait_until("ready:")
+        assert not [args for args in up.started().values() if "valkey-server" in args]
+    finally:
+        assert up.stop() == 0
+
+
+def test_a_broker_that_is_not_there_is_told_without_its_password(tmp_path):
+    up = Up(tmp_path, "--broker", "redis://:hunter2@127.0.0.1:1/0", "--workers", "fast=1")
+    assert up.process.wait(STOP_S) == 1
+    assert up.said().splitlines()[-1].startswith("docroute: cannot use redis://127.0.0.1:1/0")
+    assert "hunter2" not in up.said()
+
+
+def test_a_worker_that_cannot_start_ends_the_stack_with_its_reason(tmp_path):
+    up = Up(tmp_path, "--workers", "fast=1", DOCROUTE_LANES__FAST="fakk")
+    assert up.process.wait(STOP_S) == 1
+    assert "fast-worker cannot start" in up.said().splitlines()[-1]
+    assert "fakk" in up.said().splitlines()[-1]
+
+
+# -- parts
+
+
+def test_a_held_folder_is_refused_and_a_killed_holder_blocks_nobody(tmp_path):
+    code = "import sys, time; from pathlib import Path; from workers.stack_lock import FolderLock\n"
+    code += "lock = FolderLock(Path(sys.argv[1])); print('held', flush=True); time.sleep(600)"
+    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(StackError, match=rf"process {holder.pid}"):
+        FolderLock(tmp_path)
+    holder.kill()
+    holder.wait(STOP_S)
+    holder.stdout.close()
+    FolderLock(tmp_path).release()
+
+
+def test_workers_are_read_from_stage_and_number():
+    assert read_workers("fast=1, deep=2") == {"fast": 1, "deep": 2}
+    for wrong in ("", "fast", "fast=0", "fast=x", "slow=1", "fast=1,fast=2"):
+        with pytest.raises(StackError, match="--workers"):
+            read_workers(wrong)
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("redis://127.0.0.1:6390/0", True),
+        ("redis://localhost/0", True),
+        ("redis://valkey:6379/0", False),
+        ("rediss://127.0.0.1:6390/0", False),
+        ("unix:///run/valkey.sock", False),
+    ],
+)
+def test_a_server_is_started_for_plain_loopback_addresses_only(url, own):
+    assert is_own(BrokerSettings(url=url)) is own
+
+
+def test_the_password_is_given_on_stdin_whatever_its_characters(tmp_path):
+    broker = BrokerSettings(url="redis://:a%22b%20%0Ac@127.0.0.1:0/0")
+    program = valkey_program(broker, tmp_path)
+    assert program.command[1:] == ("-",)
+    assert 'requirepass "a\\x22b\\x20\\x0ac"' in program.stdin.splitlines()
+
+
+def test_exit_codes_are_told_in_words():
+    assert how_it_ended(3) == "ended with code 3"
+    assert how_it_ended(-9) == "was killed by SIGKILL"
+    assert how_it_ended(-99) == "was killed by signal 99"
