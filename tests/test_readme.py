@@ -89,7 +89,8 @@ def test_the_demo_writes_what_the_readme_says_and_test_runs_pytest():
     alone, service = bash("make demo --dry-run", ROOT).stdout.splitlines()[-2:]
     assert alone.endswith("docroute run samples --out out/results.jsonl --report out/report.html")
     assert re.search(r"docroute up --trial -- \S*docroute submit samples --out out/service.jsonl$", service)
-    assert {"`out/report.html`", "`out/results.jsonl`", "`out/service.jsonl`"} <= set(re.findall(r"`[^`]+`", README))
+    for written in ("`out/report.html`", "`out/results.jsonl`", "`out/service.jsonl`"):
+        assert written in README
     assert bash("make test --dry-run", ROOT).stdout.rstrip().endswith("-m pytest")
 
 
