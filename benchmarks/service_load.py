@@ -69,7 +69,7 @@ def pictures(count: int) -> list[bytes]:
 def bare_app(settings: Settings) -> Celery:
     """Return an application with three empty tasks, each publishing the next."""
     app = Celery("bare", set_as_current=False)
-    app.conf.update(configuration(settings))
+    app.conf.update(configuration(settings) | {"broker_transport": None})
     done = redis.Redis.from_url(settings.service.broker.url)
 
     def step(task: Task, job_id: str, left: list[str]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 from kombu import Queue
 
+from workers import transport
 from workers.broker import broker_url
 from workers.jobs import STAGES, Job
 from workers.publish import publish
@@ -40,6 +41,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     broker = settings.service.broker
     return {
         "broker_url": broker_url(broker),
+        "broker_transport": transport.NAME if broker.url.startswith(transport.SCHEMES) else None,
         "broker_transport_options": transport_options(settings),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

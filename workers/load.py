@@ -115,7 +115,7 @@ class Traffic:
             "documents": 1,
             "fields": fields,
             "fields_escalated": escalated,
-            "documents_escalated": escalated > 0,
+            "documents_escalated": int(escalated > 0),
         }
         with self._lock:
             self._uncounted.update(counted)

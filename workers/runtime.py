@@ -68,13 +68,17 @@ def _today() -> dt.date:
 
 @dataclass
 class Runtime:
-    """One process's means. `observe` is told of every step; it must be quick and raise nothing."""
+    """One process's means.
+
+    `observe` is told of every step; it must be quick and raise nothing. `note_messages` notes what `publish` published.
+    """
 
     settings: Settings
     store: Store
     publish: Publish
     choice: LaneChoice = LaneChoice()
     observe: Callable[[StepReport], None] = lambda report: None
+    note_messages: Callable[[], None] = lambda: None
     today: Callable[[], dt.date] = _today
     gate: SoloGate = field(default_factory=SoloGate)
     _lanes: dict[Stage, Lane] = field(default_factory=dict)
@@ -98,7 +102,12 @@ class Runtime:
     @cached_property
     def leases(self) -> LeaseKeeper:
         """What keeps leases running."""
-        return LeaseKeeper(self.store, each_round=lambda: self.traffic.flush(NOTE_S))
+        return LeaseKeeper(self.store, each_round=self.note)
+
+    def note(self, older_than_s: float = NOTE_S) -> None:
+        """Write down what was only kept in mind: messages at once, numbers after a while; raise `StoreError`."""
+        self.note_messages()
+        self.traffic.flush(older_than_s)
 
     @cached_property
     def costs(self) -> tuple[float, float]:

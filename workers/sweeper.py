@@ -23,7 +23,6 @@ from workers.steps_lanes import EXTRACTIONS
 from workers.webhooks import Notifier
 
 BATCH = 500
-LEAST_LOST_AFTER_S = 20.0
 BLOBS_EVERY_S = 3600.0
 _WEBHOOKS_AT_ONCE = 16
 
@@ -66,7 +65,7 @@ class Sweeper:
         self._steps = runtime.settings.service.steps
         self._queues = queues
         self._owner = owner or f"{socket.gethostname()}/{os.getpid()}"
-        self._lost_after_s = lost_after_s or max(LEAST_LOST_AFTER_S, 2 * self._steps.publish_grace_s)
+        self._lost_after_s = lost_after_s or 2 * self._steps.publish_grace_s
         self._clock = clock
         self._requeued: dict[str, float] = {}
 
@@ -101,6 +100,7 @@ class Sweeper:
         for job in self._store.due(BATCH, self._steps.publish_grace_s):
             self._runtime.publish(job)
             published += 1
+        self._runtime.note()
         return Swept(expired, lost, published, self._store.purge(BATCH))
 
     def notify(self) -> int:

@@ -14,7 +14,7 @@ from router.errors import DocrouteError
 from workers.accept import accept
 from workers.jobs import STAGES, Stage
 from workers.logs import job_context
-from workers.publish import publisher
+from workers.publish import Publisher
 from workers.runtime import LaneChoice, Runtime, StepReport
 from workers.settings import Settings
 from workers.steps import run_step
@@ -42,8 +42,8 @@ class Processes:
         """Return the runtime of this process."""
         if self._runtime is None or self._runtime[0] != os.getpid():
             store = make_store(self._settings.service)
-            publish = publisher(self._app, store)
-            made = Runtime(self._settings, store, publish, self._choice, observe=self.observe)
+            publish = Publisher(self._app, store)
+            made = Runtime(self._settings, store, publish, self._choice, self.observe, publish.flush)
             self._runtime = os.getpid(), made
         return self._runtime[1]
 

@@ -125,7 +125,9 @@ def _connect(app: Celery) -> list[Any]:
     started: list[Sweeper] = []
 
     def own_logging(**_: object) -> None:
-        """Keep Celery from setting up logging of its own."""
+        """Keep Celery from setting up logging of its own, and from two lines about what is told once already."""
+        for name in ("celery.worker.strategy", "celery.app.trace"):
+            logging.getLogger(name).setLevel(logging.WARNING)
 
     def ready(**_: object) -> None:
         if not started:  # it is sent again after every lost connection
@@ -139,7 +141,7 @@ def _connect(app: Celery) -> list[Any]:
         for sweeper in started:
             sweeper.stop()
         try:
-            processes(app).runtime().traffic.flush()
+            processes(app).runtime().note(older_than_s=0.0)
         except StoreError as exc:
             _LOG.warning("the last traffic was not noted: %s", exc)
         except DocrouteError:
