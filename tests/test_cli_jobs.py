@@ -270,10 +270,13 @@ def test_naming_jobs_and_all_at_once_is_wrong_usage(docroute):
 
 def test_webhooks_that_were_given_up_are_sent_again_or_dropped(docroute, store):
     for job_id in ("j1", "j2"):
-        dead_job(store, job_id, "https://example.com/hook")
+        dead_job(store, job_id, "https://example.com/hook?token=abc123")
     for webhook in store.due_webhooks(9, 60):
         store.webhook_dead(webhook.job_id, "answered 500")
     assert "answered 500" in docroute("dead", "list")[1]
+    told = [docroute(*command)[1] for command in (["dead", "list", "--json"], ["dead", "list"], ["status", "j1"])]
+    assert "example.com" in told[0]
+    assert "abc123" not in "".join(told)
     assert docroute("dead", "retry", "j1", "--webhooks")[0] == 0
     assert [webhook.job_id for webhook in store.due_webhooks(9, 60)] == ["j1"]
     assert docroute("dead", "drop", "--all", "--webhooks")[0] == 0

@@ -1,5 +1,8 @@
 """The Python client: what it submits, finds, waits for and refuses."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 from bad_inputs import encode, picture
-from service_work import documents, fake_settings, work
+from service_work import documents, environment_of, fake_settings, work
 
 from router.errors import (
     BlobError,
@@ -87,6 +90,38 @@ def test_many_at_once_make_one_job_of_one_document(client, settings):
     assert len({one.job_id for one in made}) == 1
     assert sum(one.new for one in made) == 1
     assert depth(settings) == 1
+
+
+SUBMITTER = """
+import sys, time
+from workers.submit import Client
+with Client() as client:
+    client.store.now()
+    time.sleep(max(float(sys.argv[1]) - time.time(), 0))
+    print(sum(one.new for one in client.submit_many(sys.argv[2:])))
+"""
+
+
+def test_processes_that_submit_the_same_at_once_make_one_job_of_each_document(settings, client, tmp_path):
+    paths = documents(tmp_path / "in", 10)
+    own = {key: value for key, value in os.environ.items() if not key.startswith("DOCROUTE_")} | environment_of(
+        settings
+    )
+    command = [sys.executable, "-W", "ignore", "-c", SUBMITTER, str(time.time() + 8), *map(str, paths)]
+    running = [subprocess.Popen(command, env=own, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    made = [int(process.communicate(timeout=60)[0]) for process in running]
+    assert sum(made) == 10
+    jobs = client.store.jobs(limit=100)
+    assert {job.spec.uri for job in jobs} == set(map(str, paths))
+    assert len(jobs) == depth(settings) == 10
+    assert all(len(client.events(job.id)) == 8 for job in jobs)
+
+
+def test_a_message_that_the_broker_does_not_take_loses_no_job(client, settings, monkeypatch):
+    monkeypatch.setattr("workers.submit.publish", lambda app, store, job: False)
+    submitted = client.submit(PICTURE)
+    assert (submitted.new, depth(settings)) == (True, 0)
+    assert [job.id for job in client.store.due(9, grace_s=0.0)] == [submitted.job_id]
 
 
 def test_priority_and_name_and_id_are_the_callers(client, settings):

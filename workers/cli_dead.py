@@ -13,7 +13,7 @@ from rich.text import Text
 from router.errors import SettingsError
 from workers.console import output_console, printable
 from workers.following import unknown_jobs
-from workers.job_view import job_detail, letters_table, webhooks_table
+from workers.job_view import job_detail, letters_table, webhook_json, webhooks_table
 from workers.jsonl import dump_line
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def list_dead(
         for letter in letters:
             print(dump_line({"kind": "job"} | letter.model_dump(mode="json")))
         for webhook in webhooks:
-            print(dump_line({"kind": "webhook"} | webhook.model_dump(mode="json")))
+            print(dump_line({"kind": "webhook"} | webhook_json(webhook)))
         return
     stdout = output_console()
     if letters:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from router.errors import SettingsError
+from router.errors import BusyError, SettingsError
 from workers.cli_run import TierOption
 from workers.cli_wait import wait_for
 from workers.console import printable, progress_bar
@@ -120,10 +120,13 @@ def _submit_all(
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar(stderr, shown, "submitting"))
         task = bar.add_task("", total=len(sources))
-        many = client.submit_many(
-            sources, on_busy=lambda busy: bar.update(task, description=escaped(str(busy))), **options
-        )
-        for one in many:
+
+        def tell_busy(busy: BusyError) -> None:
+            bar.update(task, description=escaped(str(busy)))
+            if not shown:
+                stderr.print(f"{busy}; waiting", soft_wrap=True, markup=False)
+
+        for one in client.submit_many(sources, on_busy=tell_busy, **options):
             bar.update(task, advance=1, description=escaped(Path(one.source).name))
             if one.error is None:
                 accepted.append(one)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
+from redis.exceptions import NoPermissionError
 
 from router.errors import SettingsError
 from workers.broker import broker_address, connect
@@ -36,6 +37,9 @@ def check_broker(broker: BrokerSettings) -> list[Check]:
         return [fail("broker", str(exc))]
     except redis.AuthenticationError as exc:
         return [fail("broker", f"{address} refused the user or password: {exc}", "check service.broker.password_file")]
+    except NoPermissionError:
+        told = f"{address} answers, but its user may not look at it"
+        return [warn("broker", told, "allow INFO and TIME, to have memory, persistence and clock checked")]
     except redis.RedisError as exc:
         return [fail("broker", f"cannot reach {address}: {exc}", "start docroute up, or set service.broker.url")]
     checks = [_version(info, address), _eviction(info), _memory(info), *_persistence(info), _clock(skew_s)]

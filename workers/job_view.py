@@ -12,6 +12,7 @@ from rich.text import Text
 
 from workers.console import STATUS_STYLE, confidence_style, plain_table, printable
 from workers.jobs import Event, Job, State
+from workers.redact import redact_url
 from workers.serialise import Json
 from workers.store import DeadLetter, Webhook
 
@@ -26,8 +27,13 @@ def escaped(text: str) -> str:
 
 
 def job_json(job: Job, events: Sequence[Event] | None = None) -> Json:
-    """Return a job as JSON values, with its log where it is given; times are seconds since the epoch."""
+    """Return a job as JSON values, with its log where it is given; times are seconds since the epoch.
+
+    The callback URL comes without its secrets, for what is printed ends up in logs.
+    """
     value: Json = job.model_dump(mode="json")
+    if job.spec.callback_url:
+        value["spec"]["callback_url"] = redact_url(job.spec.callback_url)
     return value if events is None else value | {"events": [event.model_dump(mode="json") for event in events]}
 
 
@@ -85,13 +91,19 @@ def letters_table(letters: Iterable[DeadLetter], now: float) -> Table:
     return table
 
 
+def webhook_json(webhook: Webhook) -> Json:
+    """Return a notification as JSON values, its URL without secrets."""
+    value: Json = webhook.model_dump(mode="json")
+    return value | {"url": redact_url(webhook.url)}
+
+
 def webhooks_table(webhooks: Iterable[Webhook]) -> Table:
     """Return one row for each notification that was given up."""
     table = plain_table()
     for name in ("webhook of job", "tries", "url", "error"):
         table.add_column(name, no_wrap=True)
     for webhook in webhooks:
-        url, error = Text(shortened(webhook.url, _NAME_CHARS)), Text(shortened(webhook.error))
+        url, error = Text(shortened(redact_url(webhook.url), _NAME_CHARS)), Text(shortened(webhook.error))
         table.add_row(webhook.job_id, str(webhook.attempts), url, error)
     return table
 
@@ -144,7 +156,7 @@ def _facts(job: Job) -> Iterable[tuple[str, str]]:
     if job.lowest_confidence is not None:
         yield "lowest confidence", f"{job.lowest_confidence:.2f}"
     if spec.callback_url:
-        yield "webhook", spec.callback_url
+        yield "webhook", redact_url(spec.callback_url)
     yield from spec.metadata.items()
     if job.error:
         yield "last error", job.error
