@@ -17,7 +17,6 @@ from workers.serialise import Json
 from workers.store import DeadLetter, Webhook
 
 _NAME_CHARS = 40
-_DETAIL_CHARS = 90
 _STATE_STYLE = {**STATUS_STYLE, "cancelled": "dim"}
 
 
@@ -38,21 +37,24 @@ def job_json(job: Job, events: Sequence[Event] | None = None) -> Json:
 
 
 def jobs_table(jobs: Iterable[Job], now: float) -> Table:
-    """Return one row for each job; `now`: seconds since the epoch by the store's clock."""
+    """Return one row for each job; `now`: seconds since the epoch by the store's clock. Ids are never cut off."""
+    shown = list(jobs)
     table = plain_table()
-    for name in ("job", "state", "stage", "document", "schema", "age", "confidence"):
-        table.add_column(name, no_wrap=True)
-    for job in jobs:
+    table.add_column("job", no_wrap=True, min_width=max((len(job.id) for job in shown), default=0))
+    table.add_column("state", no_wrap=True, min_width=max((len(job.state) for job in shown), default=0))
+    table.add_column("stage", no_wrap=True, min_width=len("intake"))
+    table.add_column("document", no_wrap=True, overflow="ellipsis")
+    table.add_column("age", no_wrap=True, min_width=len("59.9 min"))
+    table.add_column("lowest", no_wrap=True, min_width=len("lowest"))
+    for job in shown:
         lowest = job.lowest_confidence
-        shown = "" if lowest is None else f"{lowest:.2f}"
         table.add_row(
             job.id,
             state_text(job.state),
             "" if job.is_final else job.stage,
             Text(_end_of(document_name(job))),
-            Text(printable(job.spec.schema_name)),
             duration(now - job.created_at),
-            Text(shown, style=confidence_style(lowest)),
+            Text("" if lowest is None else f"{lowest:.2f}", style=confidence_style(lowest)),
         )
     return table
 
@@ -69,24 +71,30 @@ def job_detail(job: Job, events: Sequence[Event]) -> Group:
 
 
 def events_table(events: Sequence[Event]) -> Table:
-    """Return a job's log, oldest first."""
+    """Return a job's log, oldest first; `where` is the stage, with the attempt from the second on."""
     table = plain_table()
-    for name in ("when", "what", "stage", "attempt", "worker", "detail"):
-        table.add_column(name, no_wrap=name != "detail")
+    for name in ("when", "what", "where"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("detail", overflow="fold")
     for event in events:
-        attempt = str(event.attempt) if event.attempt else ""
-        worker, detail = Text(printable(event.worker)), Text(printable(event.detail))
-        table.add_row(moment(event.at), event.kind, event.stage or "", attempt, worker, detail)
+        attempt = f" {event.attempt}" if event.attempt > 1 else ""
+        detail = Text(printable(event.detail))
+        if event.worker:
+            detail.append(f"{' ' if event.detail else ''}({printable(event.worker)})", style="dim")
+        table.add_row(moment(event.at), event.kind, f"{event.stage or ''}{attempt}", detail)
     return table
 
 
 def letters_table(letters: Iterable[DeadLetter], now: float) -> Table:
     """Return one row for each dead letter."""
     table = plain_table()
-    for name in ("job", "stage", "attempts", "age", "error"):
-        table.add_column(name, no_wrap=True)
-    for letter in letters:
-        error = Text(shortened(letter.error))
+    shown = list(letters)
+    table.add_column("job", no_wrap=True, min_width=max((len(letter.job_id) for letter in shown), default=0))
+    for name in ("stage", "attempts", "age"):
+        table.add_column(name, no_wrap=True, min_width=len(name))
+    table.add_column("error", overflow="fold")
+    for letter in shown:
+        error = Text(printable(letter.error))
         table.add_row(letter.job_id, letter.stage, str(letter.attempts), duration(now - letter.at), error)
     return table
 
@@ -100,10 +108,13 @@ def webhook_json(webhook: Webhook) -> Json:
 def webhooks_table(webhooks: Iterable[Webhook]) -> Table:
     """Return one row for each notification that was given up."""
     table = plain_table()
-    for name in ("webhook of job", "tries", "url", "error"):
-        table.add_column(name, no_wrap=True)
-    for webhook in webhooks:
-        url, error = Text(shortened(redact_url(webhook.url), _NAME_CHARS)), Text(shortened(webhook.error))
+    shown = list(webhooks)
+    table.add_column("webhook of job", no_wrap=True, min_width=max((len(one.job_id) for one in shown), default=0))
+    table.add_column("tries", no_wrap=True, min_width=len("tries"))
+    table.add_column("url", overflow="fold")
+    table.add_column("error", overflow="fold")
+    for webhook in shown:
+        url, error = Text(printable(redact_url(webhook.url))), Text(printable(webhook.error))
         table.add_row(webhook.job_id, str(webhook.attempts), url, error)
     return table
 
@@ -129,12 +140,6 @@ def duration(seconds: float) -> str:
         if seconds >= unit:
             return f"{seconds / unit:.1f} {name}"
     return f"{max(seconds, 0):.0f} s"
-
-
-def shortened(text: str, chars: int = _DETAIL_CHARS) -> str:
-    """Return the beginning of a text, printable."""
-    shown = printable(text)
-    return shown if len(shown) <= chars else shown[: chars - 1] + "…"
 
 
 def _end_of(name: str) -> str:
