@@ -1,10 +1,16 @@
 """A service for tests of its clients: settings of its own, and its steps done in this process until nothing waits."""
 
-from collections.abc import Iterable
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pytest
 from bad_inputs import encode, picture
 
+from workers import cli
 from workers.jobs import STAGES
 from workers.runtime import Runtime
 from workers.service_settings import BrokerSettings
@@ -48,3 +54,24 @@ def work(settings: Settings, stages: Iterable[str] = STAGES) -> None:
         for job in waiting:
             run_step(runtime, job.stage, job.id, "tester")
     runtime.store.close()
+
+
+def command_line(settings: Settings, folder: Path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """A function that runs the command line in this process and returns code, stdout and stderr."""
+    for key in [key for key in os.environ if key.startswith("DOCROUTE_")]:
+        monkeypatch.delenv(key)
+    for key, value in environment_of(settings).items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.chdir(folder)
+
+    def run(*arguments: object, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["docroute", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        told = capsys.readouterr()
+        assert "Traceback" not in told.err
+        return int(stopped.value.code or 0), told.out, told.err
+
+    return run

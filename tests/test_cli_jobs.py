@@ -2,17 +2,15 @@
 
 import io
 import json
-import os
-import signal
-import sys
 import threading
 
 import pytest
 from bad_inputs import encode, picture
-from service_work import documents, environment_of, fake_settings, work
+from rich.console import Console
+from service_work import command_line, documents, fake_settings, work
 
-from workers import cli
-from workers.jobs import JobSpec
+from workers.job_view import jobs_table
+from workers.jobs import STATES, Job, JobSpec
 from workers.presence import Presence
 from workers.store_redis import make_store
 
@@ -36,24 +34,7 @@ def paths(tmp_path):
 
 @pytest.fixture
 def docroute(settings, tmp_path, monkeypatch, capsys):
-    """Runs the command line in this process: code, stdout, stderr."""
-    for key in [key for key in os.environ if key.startswith("DOCROUTE_")]:
-        monkeypatch.delenv(key)
-    for key, value in environment_of(settings).items():
-        monkeypatch.setenv(key, value)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, stdin=""):
-        monkeypatch.setattr(sys, "argv", ["docroute", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        told = capsys.readouterr()
-        assert "Traceback" not in told.err
-        return stopped.value.code or 0, told.out, told.err
-
-    return run
+    return command_line(settings, tmp_path, monkeypatch, capsys)
 
 
 def ids_of(out):
@@ -236,52 +217,14 @@ def test_jobs_are_listed_by_state_queue_and_order(docroute, settings, paths):
     assert set(ids_of(docroute("list", "--order", "least_confident")[1])[1:]) == {first, third}
 
 
-def dead_job(store, job_id="j1", callback=None):
-    store.create(job_id, JobSpec(document_id="a" * 64, uri="scan.png", callback_url=callback))
-    token = store.begin(job_id, "intake", "w", 60, 3).job.lease.token
-    store.fail(job_id, token, "the model burst", "Traceback: \x1b[2J line 7", dead=True)
-
-
-def test_dead_letters_are_listed_shown_retried_and_dropped(docroute, store):
-    assert "no dead letters" in docroute("dead", "list")[1]
-    dead_job(store)
-    dead_job(store, "j2")
-    assert all(word in docroute("dead", "list")[1] for word in ("j1", "j2", "the model burst"))
-    assert {json.loads(line)["job_id"] for line in docroute("dead", "list", "--json")[1].splitlines()} == {"j1", "j2"}
-    code, out, _ = docroute("dead", "show", "j1")
-    assert code == 0
-    assert "line 7" in out
-    assert "\x1b[2J" not in out
-    assert docroute("dead", "retry", "j1")[0] == 0
-    assert store.get("j1").state == "received"
-    code, _, err = docroute("dead", "retry", "j1")
-    assert code == 1
-    assert "not on the list" in err
-    assert docroute("dead", "drop", "--all")[1].startswith("j2")
-    assert store.dead() == []
-    assert docroute("dead", "show", "j2")[0] == 1
-    assert docroute("dead", "show", "nope")[0] == 1
-
-
-def test_naming_jobs_and_all_at_once_is_wrong_usage(docroute):
-    assert docroute("dead", "retry", "j1", "--all")[0] == 2
-    assert docroute("dead", "drop", "--webhooks")[0] == 2
-
-
-def test_webhooks_that_were_given_up_are_sent_again_or_dropped(docroute, store):
-    for job_id in ("j1", "j2"):
-        dead_job(store, job_id, "https://example.com/hook?token=abc123")
-    for webhook in store.due_webhooks(9, 60):
-        store.webhook_dead(webhook.job_id, "answered 500")
-    assert "answered 500" in docroute("dead", "list")[1]
-    told = [docroute(*command)[1] for command in (["dead", "list", "--json"], ["dead", "list"], ["status", "j1"])]
-    assert "example.com" in told[0]
-    assert "abc123" not in "".join(told)
-    assert docroute("dead", "retry", "j1", "--webhooks")[0] == 0
-    assert [webhook.job_id for webhook in store.due_webhooks(9, 60)] == ["j1"]
-    assert docroute("dead", "drop", "--all", "--webhooks")[0] == 0
-    assert store.dead_webhooks() == []
-    assert len(store.dead()) == 2
+def test_a_narrow_terminal_cuts_off_no_id():
+    spec = JobSpec(document_id="a" * 64, uri="a/long/way/to/" + "scan" * 20 + ".png")
+    jobs = [Job(id="f" * 24, spec=spec, state=state, lowest_confidence=0.25) for state in STATES]
+    out = io.StringIO()
+    Console(file=out, width=80).print(jobs_table(jobs, 10.0))
+    assert out.getvalue().count("f" * 24) == len(STATES)
+    assert out.getvalue().count("0.25") == len(STATES)
+    assert "done with gaps" in out.getvalue()
 
 
 def test_every_command_has_a_help_with_examples_or_a_reason(docroute):

@@ -1,16 +1,13 @@
 """`docroute doctor`: what it finds in a service that is well, and in many that are not."""
 
 import json
-import os
-import signal
-import sys
 
 import pytest
-from service_work import environment_of, fake_settings
+from service_work import command_line, fake_settings
 from valkey_server import ValkeyServer
 from worker_processes import ServiceProcesses, wait_for
 
-from workers import cli, doctor_queues
+from workers import doctor_queues
 from workers.broker import connect
 from workers.checks import Check
 from workers.doctor import examine
@@ -190,6 +187,14 @@ def test_passwords_are_checked_and_told_to_be_kept_in_a_file(settings):
         server.stop()
 
 
+def test_a_user_who_may_not_look_is_told_apart_from_a_server_that_is_away(valkey_server, settings):
+    with valkey_server.client() as client:
+        client.acl_setuser("bob", enabled=True, passwords=["+secret1"], keys=["*"], commands=["+ping"])
+    checks = examine(with_broker(settings, valkey_server.url.replace("//", "//bob:secret1@")))
+    assert "may not look" in named(checks, "broker").detail
+    assert "secret1" not in str(checks)
+
+
 def test_disk_and_blobs_are_tried(settings, tmp_path):
     assert named(examine(changed(settings, "blobs", min_free_mb=10**9)), "disk").state == "fail"
     (tmp_path / "file").write_text("in the way")
@@ -236,25 +241,15 @@ def test_jobs_that_wait_long_or_are_dead_are_told(settings, monkeypatch):
     assert named(examine(settings), "dead letters").detail == "1 jobs failed for good"
 
 
-def test_the_command_exits_by_what_was_found(settings, monkeypatch, capsys):
-    def doctor(*arguments):
-        monkeypatch.setattr(sys, "argv", ["docroute", "doctor", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return stopped.value.code or 0, capsys.readouterr().out
-
-    for key in [key for key in os.environ if key.startswith("DOCROUTE_")]:
-        monkeypatch.delenv(key)
-    for key, value in environment_of(settings).items():
-        monkeypatch.setenv(key, value)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    code, out = doctor()
+def test_the_command_exits_by_what_was_found(settings, tmp_path, monkeypatch, capsys):
+    docroute = command_line(settings, tmp_path, monkeypatch, capsys)
+    code, out, _ = docroute("doctor")
     assert code == 1
     assert "must be mended" in out
     assert "→ docroute up" in out
     for stage in STAGES:
         speak(settings, stage)
-    code, out = doctor("--json")
+    code, out, _ = docroute("doctor", "--json")
     assert code == 0
     told = json.loads(out)
     assert told["ok"]

@@ -66,11 +66,11 @@ def status(ids: Ids, json: AsJson = False) -> None:
 
     [bold]Examples[/bold]
 
-      docroute status 4f1c                                  state, stage, attempts and the whole log
+      docroute status 4f1c                state, stage, attempts and the whole log
 
-      docroute status 4f1c 77ab                             a line for each
+      docroute status 4f1c 77ab           a line for each
 
-      docroute status 4f1c --json                           with the log, for programs
+      docroute status 4f1c --json         with the log, for programs
 
     Exit code: 0, 1 for a job that is not there, 3 no broker.
     """
@@ -99,9 +99,9 @@ def result(
 
     [bold]Examples[/bold]
 
-      docroute result 4f1c                                  a table
+      docroute result 4f1c                a table
 
-      docroute result 4f1c --json | python -m json.tool     all of it: places, candidates, reasons
+      docroute result 4f1c --json         all of it: places, candidates, reasons
 
     Exit code: 0, 1 for a job without a result (not there, not ended, failed, cancelled), 3 no broker.
     """
@@ -138,7 +138,7 @@ def wait(
 
       docroute wait 4f1c 77ab
 
-      docroute submit scans/ > jobs.txt; docroute wait - --out results.jsonl < jobs.txt
+      docroute submit scans/ > jobs.txt; docroute wait - --json < jobs.txt
 
     Exit code: 0 all read, 1 some failed, were cancelled, are not there or have not ended in time, 3 no broker.
     """
@@ -182,11 +182,11 @@ def list_jobs(
 
     [bold]Examples[/bold]
 
-      docroute list                                         the newest
+      docroute list                       the newest
 
       docroute list --state needs_review --order least_confident
 
-      docroute list --queue deep --order oldest             what has been in the deep lane for longest
+      docroute list --queue deep --order oldest
 
       docroute list --state failed --json --limit 1000 | jq -r .id
 

@@ -32,38 +32,44 @@ class PriorityOption(StrEnum):
     normal = "normal"
 
 
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        help="Files, folders (searched to the bottom), quoted globs, s3: or https: URIs, or - for a list on stdin.",
+        metavar="PATH",
+    ),
+]
+Schema = Annotated[
+    str, typer.Option(help="Built-in name, or that of a file in the folder [cyan]service.schemas[/cyan].")
+]
+Tier = Annotated[TierOption, typer.Option(help="Let each field decide (auto), or force one lane.")]
+Priority = Annotated[PriorityOption, typer.Option(help="high goes before everything that waits.")]
+Callback = Annotated[str | None, typer.Option(help="URL that gets a signed POST when a job has ended.", metavar="URL")]
+Metadata = Annotated[
+    list[str] | None,
+    typer.Option(help="Your own words, given back with the result; repeat it for more.", metavar="KEY=VALUE"),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait and show the results as they come.")]
+Out = Annotated[Path | None, typer.Option(help="Wait and write the results as JSON lines.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on stdout instead of names or tables.")]
+Force = Annotated[bool, typer.Option("--force", help="Read again what was submitted before.")]
+ShowProgress = Annotated[
+    bool | None, typer.Option("--progress/--no-progress", help="Progress bar on stderr; default on a terminal only.")
+]
+
+
 def submit(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            help="Files, folders (searched to the bottom), quoted globs, s3: or https: URIs, or - for a list on stdin.",
-            metavar="PATH",
-        ),
-    ],
-    schema: Annotated[
-        str, typer.Option(help="Built-in name, or that of a file in the folder [cyan]service.schemas[/cyan].")
-    ] = "auto",
-    tier: Annotated[
-        TierOption, typer.Option(help="Let each field decide (auto), or force one lane.")
-    ] = TierOption.auto,
-    priority: Annotated[
-        PriorityOption, typer.Option(help="high goes before everything that waits.")
-    ] = PriorityOption.normal,
-    callback: Annotated[
-        str | None, typer.Option(help="URL that gets a signed POST when a job has ended.", metavar="URL")
-    ] = None,
-    metadata: Annotated[
-        list[str] | None,
-        typer.Option(help="Your own words, given back with the result; repeat it for more.", metavar="KEY=VALUE"),
-    ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait and show the results as they come.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Wait and write the results as JSON lines.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout instead of names or tables.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Read again what was submitted before.")] = False,
-    progress: Annotated[
-        bool | None,
-        typer.Option("--progress/--no-progress", help="Progress bar on stderr; default on a terminal only."),
-    ] = None,
+    paths: Paths,
+    schema: Schema = "auto",
+    tier: Tier = TierOption.auto,
+    priority: Priority = PriorityOption.normal,
+    callback: Callback = None,
+    metadata: Metadata = None,
+    wait: Wait = False,
+    out: Out = None,
+    json: AsJson = False,
+    force: Force = False,
+    progress: ShowProgress = None,
 ) -> None:
     """Give documents to the service (`docroute up`, or workers anywhere) and print their jobs.
 
@@ -71,21 +77,18 @@ def submit(
 
     [bold]Examples[/bold]
 
-      docroute submit receipt.jpg --wait                  wait, then a table on the terminal
+      docroute submit receipt.jpg --wait         show the result
 
-      docroute submit invoices/ --out results.jsonl       a folder, one JSON line for each document as it ends
+      docroute submit invoices/ --out r.jsonl    a folder, results as JSON lines
 
-      docroute submit 'scans/*.pdf' > jobs.txt            do not wait; a line with job and file for each document
+      docroute submit 'scans/*.pdf' > jobs.txt   a line with job and file for each
 
-      docroute wait - --json < jobs.txt                   ... and come back for the results later
+      docroute wait - --json < jobs.txt          ... and come back for the results
 
-      docroute submit bill.pdf --priority high --metadata order=4711 --callback https://example.com/hook
+      docroute submit bill.pdf --priority high --metadata order=4711
 
     Exit code: 0 all accepted (with --wait: read), 1 some failed (each named on stderr), 2 wrong usage, 3 no broker.
     """
-    from workers.submit import Client
-
-    sources, stderr = _sources(paths), Console(stderr=True, highlight=False)
     options: Options = {
         "schema": schema,
         "tier": tier.value,
@@ -94,16 +97,26 @@ def submit(
         "metadata": _metadata(metadata or ()),
         "force": force,
     }
+    if _submit_and_wait(_sources(paths), options, wait, out, json, progress):
+        raise typer.Exit(1)
+
+
+def _submit_and_wait(
+    sources: Sequence[str | Path], options: Options, wait: bool, out: Path | None, json: bool, progress: bool | None
+) -> int:
+    """Return how many documents failed."""
+    from workers.submit import Client
+
+    stderr = Console(stderr=True, highlight=False)
+    shown = stderr.is_terminal if progress is None else progress
     waits = wait or out is not None
     with Client() as client:
         client.check(None, options)
-        shown = stderr.is_terminal if progress is None else progress
         accepted, failed = _submit_all(client, sources, options, stderr, shown, quiet=waits, json=json)
         if waits and accepted:
-            files = {one.job_id: one.source for one in accepted}
-            failed += wait_for(client, list(files), stderr, shown, out, json).failed
-    if failed:
-        raise typer.Exit(1)
+            job_ids = list(dict.fromkeys(one.job_id for one in accepted))
+            failed += wait_for(client, job_ids, stderr, shown, out, json).failed
+    return failed
 
 
 def _submit_all(

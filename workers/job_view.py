@@ -40,10 +40,11 @@ def jobs_table(jobs: Iterable[Job], now: float) -> Table:
     """Return one row for each job; `now`: seconds since the epoch by the store's clock. Ids are never cut off."""
     shown = list(jobs)
     table = plain_table()
+    table.expand = True
     table.add_column("job", no_wrap=True, min_width=max((len(job.id) for job in shown), default=0))
     table.add_column("state", no_wrap=True, min_width=max((len(job.state) for job in shown), default=0))
     table.add_column("stage", no_wrap=True, min_width=len("intake"))
-    table.add_column("document", no_wrap=True, overflow="ellipsis")
+    table.add_column("document", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("age", no_wrap=True, min_width=len("59.9 min"))
     table.add_column("lowest", no_wrap=True, min_width=len("lowest"))
     for job in shown:
