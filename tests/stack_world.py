@@ -86,7 +86,8 @@ class Up:
 
     def started(self) -> dict[int, str]:
         """Return all processes below this one: pid and command line."""
-        listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+        columns = ["-o", "pid=,ppid=,args="]
+        listed = subprocess.run(["ps", "-e", "-ww", *columns], capture_output=True, text=True, check=True)
         rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
         found: dict[int, str] = {}
         parents = {self.process.pid}

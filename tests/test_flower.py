@@ -61,7 +61,8 @@ def service(tmp_path_factory, valkey_url):
         running.start("intake", "fast")
         wait_for(lambda: ask(running.port, "/healthcheck")[0] == 200, "Flower answers")
         wait_for(
-            lambda: len(json.loads(ask(running.port, "/api/workers", USER)[1] or "{}")) == 2, "it sees the workers"
+            lambda: len(json.loads(ask(running.port, "/api/workers?refresh=1", USER)[1] or "{}")) == 2,
+            "it sees the workers",
         )
         running.submit(PAGE, "j1", uri="file:///in/bill.png")
         running.app.send_task(
@@ -126,7 +127,7 @@ def test_nothing_can_be_changed_whatever_the_environment_says(service, path):
 
 def test_no_password_is_in_the_log_or_the_list_of_processes(service):
     assert "open-sesame" not in (service.folder / "flower.log").read_text()
-    assert "open-sesame" not in subprocess.check_output(["ps", "-e", "-o", "args"], text=True)
+    assert "open-sesame" not in subprocess.check_output(["ps", "-e", "-ww", "-o", "args"], text=True)
 
 
 def test_a_taken_port_is_told_in_one_line(service):

@@ -1,11 +1,12 @@
 """`docroute up`: what it starts, what it says, and that it leaves nothing behind."""
 
 import contextlib
+import json
 import os
 import signal
 import stat
-import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -14,15 +15,10 @@ import redis
 from stack_world import STOP_S, Up, alive
 from worker_processes import wait_for
 
-from router.errors import StackError
-from workers.service_settings import BrokerSettings
-from workers.stack_lock import FolderLock
-from workers.stack_plan import read_workers
-from workers.stack_process import how_it_ended
-from workers.stack_valkey import is_own, valkey_program
-
-SAMPLE = str(Path(__file__).resolve().parent.parent / "samples" / "receipt-clean.png")
-OTHER_SAMPLE = str(Path(__file__).resolve().parent.parent / "samples" / "receipt-faded.jpg")
+SAMPLE, OTHER_SAMPLE, THIRD_SAMPLE = (
+    str(Path(__file__).resolve().parent.parent / "samples" / name)
+    for name in ("receipt-clean.png", "receipt-faded.jpg", "receipt-shadow.jpg")
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,56 +89,78 @@ def test_a_worker_that_dies_is_started_again_and_works(up):
     assert read.returncode == 0, read.stderr
 
 
+def test_a_server_that_dies_is_started_again_with_all_that_it_had(up):
+    waiting = up.docroute("submit", SAMPLE).stdout.split()[0]
+    os.kill(up.pid_of("valkey-server"), signal.SIGKILL)
+    up.wait_until("valkey was killed by SIGKILL, starts again in 1 s")
+    wait_for(lambda: any("valkey-server" in args for args in up.started().values()), "it runs again")
+    wait_for(lambda: up.docroute("status", waiting).returncode == 0, "it knows the job")
+    read = up.docroute("submit", THIRD_SAMPLE, "--wait", "--json")
+    assert read.returncode == 0, read.stderr
+
+
 def test_each_process_has_a_log_and_workers_write_json(up):
     logs = {path.name for path in (up.folder / ".docroute" / "logs").iterdir()}
     assert logs >= {"valkey.log", "intake-worker.log", "fast-worker.log", "deep-worker.log", "flower.log"}
     assert '"stage": "intake"' in (up.folder / ".docroute" / "logs" / "intake-worker.log").read_text()
 
 
-def test_it_stops_cleanly_and_what_was_submitted_is_there_after_the_next_start(tmp_path):
+def test_killed_or_stopped_it_leaves_nothing_behind_and_the_next_start_knows_every_job(tmp_path):
     password = tmp_path / "password"
     options = {"DOCROUTE_SERVICE__BROKER__PASSWORD_FILE": str(password)}
-    up = Up(tmp_path, "--workers", "intake=1", **options)
-    try:
-        up.wait_until("ready:")
-        assert stat.S_IMODE(password.stat().st_mode) == 0o600
-        with pytest.raises(redis.AuthenticationError), contextlib.closing(redis.Redis(port=up.port)) as client:
-            client.ping()
-        submitted = up.docroute("submit", SAMPLE)
-        assert submitted.returncode == 0, submitted.stderr
-        job_id = submitted.stdout.split()[0]
-        processes = up.started()
-        assert len(processes) >= 4
-        assert not [args for args in processes.values() if password.read_text().strip() in args]
-    finally:
-        assert up.stop() == 0
-    assert alive(processes) == {}
-    assert "stopped" in up.said()
-    assert not (tmp_path / ".docroute" / "logs" / "fast-worker.log").exists()
+    up = Up(tmp_path, "--workers", "intake=2", **options)
+    up.wait_until("ready:")
+    assert stat.S_IMODE(password.stat().st_mode) == 0o600
+    with pytest.raises(redis.AuthenticationError), contextlib.closing(redis.Redis(port=up.port)) as client:
+        client.ping()
+    submitted = up.docroute("submit", SAMPLE)
+    assert submitted.returncode == 0, submitted.stderr
+    job_id = submitted.stdout.split()[0]
+    processes = up.started()
+    assert len(processes) >= 5
+    assert not [args for args in processes.values() if password.read_text().strip() in args]
+    time.sleep(1.1)  # an append-only file is written to the disk once a second
+    up.process.kill()
+    up.process.wait(STOP_S)
+    wait_for(lambda: not alive(processes), "all that it had started ends")
     again = Up(tmp_path, "--workers", "fast=1", **options | {"DOCROUTE_SERVICE__BROKER__URL": up_url(up)})
     try:
         again.wait_until("ready:")
         assert job_id in again.docroute("status", job_id).stdout
+        processes = again.started()
     finally:
-        again.stop()
+        assert again.stop() == 0
+    assert alive(processes) == {}
+    assert "docroute up: stopped" in again.said()
 
 
 def up_url(up):
     return up.environment["DOCROUTE_SERVICE__BROKER__URL"]
 
 
-def test_nothing_is_left_when_it_is_killed_and_the_next_start_is_not_blocked(tmp_path):
-    up = Up(tmp_path, "--workers", "intake=2,fast=1")
+def test_a_second_signal_ends_it_at_once_and_the_document_is_read_after_the_next_start(tmp_path):
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([{"delay_s": 600.0}]))
+    slow = {"DOCROUTE_LANES__OPTIONS__FAKE__SCRIPT": str(script)}
+    soon = {"DOCROUTE_SERVICE__STEPS__LEASE_S": "2.0", "DOCROUTE_SERVICE__STEPS__SWEEP_EVERY_S": "0.5"}
+    up = Up(tmp_path, "--workers", "intake=1,fast=1", **slow | soon)
     up.wait_until("ready:")
+    job_id = up.docroute("submit", SAMPLE, "--tier", "fast").stdout.split()[0]
+    wait_for(lambda: "extracting" in up.docroute("status", job_id).stdout, "it is read")
     processes = up.started()
-    up.process.kill()
-    up.process.wait(STOP_S)
-    wait_for(lambda: not alive(processes), "all that it had started ends")
-    again = Up(tmp_path, "--workers", "fast=1", DOCROUTE_SERVICE__BROKER__URL=up_url(up))
+    up.process.send_signal(signal.SIGINT)
+    up.wait_until("stopping")
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(STOP_S) == 0
+    assert alive(processes) == {}
+    script.write_text("[]")
+    again = Up(tmp_path, "--workers", "fast=1", **slow | soon | {"DOCROUTE_SERVICE__BROKER__URL": up_url(up)})
     try:
         again.wait_until("ready:")
+        read = again.docroute("wait", job_id, "--json")
+        assert read.returncode == 0, read.stderr
     finally:
-        assert again.stop() == 0
+        again.stop()
 
 
 def test_a_trial_runs_a_command_and_keeps_nothing(tmp_path):
@@ -177,53 +195,3 @@ def test_a_worker_that_cannot_start_ends_the_stack_with_its_reason(tmp_path):
     assert up.process.wait(STOP_S) == 1
     assert "fast-worker cannot start" in up.said().splitlines()[-1]
     assert "fakk" in up.said().splitlines()[-1]
-
-
-# -- parts
-
-
-def test_a_held_folder_is_refused_and_a_killed_holder_blocks_nobody(tmp_path):
-    code = "import sys, time; from pathlib import Path; from workers.stack_lock import FolderLock\n"
-    code += "lock = FolderLock(Path(sys.argv[1])); print('held', flush=True); time.sleep(600)"
-    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
-    assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(StackError, match=rf"process {holder.pid}"):
-        FolderLock(tmp_path)
-    holder.kill()
-    holder.wait(STOP_S)
-    holder.stdout.close()
-    FolderLock(tmp_path).release()
-
-
-def test_workers_are_read_from_stage_and_number():
-    assert read_workers("fast=1, deep=2") == {"fast": 1, "deep": 2}
-    for wrong in ("", "fast", "fast=0", "fast=x", "slow=1", "fast=1,fast=2"):
-        with pytest.raises(StackError, match="--workers"):
-            read_workers(wrong)
-
-
-@pytest.mark.parametrize(
-    ("url", "own"),
-    [
-        ("redis://127.0.0.1:6390/0", True),
-        ("redis://localhost/0", True),
-        ("redis://valkey:6379/0", False),
-        ("rediss://127.0.0.1:6390/0", False),
-        ("unix:///run/valkey.sock", False),
-    ],
-)
-def test_a_server_is_started_for_plain_loopback_addresses_only(url, own):
-    assert is_own(BrokerSettings(url=url)) is own
-
-
-def test_the_password_is_given_on_stdin_whatever_its_characters(tmp_path):
-    broker = BrokerSettings(url="redis://:a%22b%20%0Ac@127.0.0.1:0/0")
-    program = valkey_program(broker, tmp_path)
-    assert program.command[1:] == ("-",)
-    assert 'requirepass "a\\x22b\\x20\\x0ac"' in program.stdin.splitlines()
-
-
-def test_exit_codes_are_told_in_words():
-    assert how_it_ended(3) == "ended with code 3"
-    assert how_it_ended(-9) == "was killed by SIGKILL"
-    assert how_it_ended(-99) == "was killed by signal 99"

@@ -68,6 +68,7 @@ class WorkerMonitoring:
         self.health.require("broker and store", lambda: ping(self._broker))
         signals.worker_ready.connect(self._on_ready, weak=False)
         signals.heartbeat_sent.connect(self._on_heartbeat, weak=False)
+        signals.worker_shutting_down.connect(self._on_stopping, weak=False)
         signals.worker_process_init.connect(self._on_fork, weak=False)
         self._pipe.receive(self.metrics.observe, self.metrics.count_lost)
         if self._settings.port is None:
@@ -90,6 +91,9 @@ class WorkerMonitoring:
     def _on_ready(self, **kwargs: object) -> None:
         self.health.watch(CONSUMER, CONSUMER_SILENCE_S, excuse=self._broker_is_away)
         self.health.reached(CONSUMER)
+
+    def _on_stopping(self, **kwargs: object) -> None:
+        self.health.failed("the worker", "is stopping")
 
     def _on_heartbeat(self, **kwargs: object) -> None:
         self.health.beat(CONSUMER)

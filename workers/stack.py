@@ -20,6 +20,7 @@ from workers.log_file import LogFile
 from workers.monitoring import ping
 from workers.monitoring_server import MonitoringServer
 from workers.queue_exporter import serve_queue_metrics
+from workers.stack_liveness import Liveness
 from workers.stack_lock import FolderLock
 from workers.stack_plan import FLOWER, Plan, url_host
 from workers.stack_process import Guard, Program, StackProcess, guard_command
@@ -43,6 +44,7 @@ class Stack:
         self._say = say
         self._wanted = wanted
         self._exporter: MonitoringServer | None = None
+        self.liveness = Liveness(plan.live_urls(), answers)
 
     @property
     def processes(self) -> list[StackProcess]:
@@ -63,14 +65,20 @@ class Stack:
         if self.plan.flower:
             self.others.append(self._started(self.plan.flower_program()))
         self._wait_until_ready()
+        self.liveness.start()
 
     def watch(self) -> None:
-        """Start again what has died and waited long enough."""
+        """Start again what has died and waited long enough; end what hangs."""
+        hanging = self.liveness.hanging()
         for process in self.processes:
+            if process.name in hanging and process.pid is not None:
+                self._say(f"{process.name} runs but does nothing any more, it is killed; see {process.log.path}")
+                process.tell(signal.SIGKILL)
             process.watch()
 
     def stop(self, grace_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
         """End the workers, which finish what they read within `grace_s`, and then the server; all ends in any case."""
+        self.liveness.stop()
         for process in self.others:
             process.tell(signal.SIGTERM)
         late = self._wait_for_end(self.others, grace_s, hurry)

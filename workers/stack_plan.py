@@ -50,6 +50,10 @@ class Plan:
         urls = {worker_name(stage): f"http://{host}:{self.ports[stage]}/ready" for stage in self.workers}
         return urls | ({FLOWER: f"{self.flower_url()}/healthcheck"} if self.flower else {})
 
+    def live_urls(self) -> dict[str, str]:
+        """Return where each worker says that it is alive, by name."""
+        return {name: url.removesuffix("/ready") + "/live" for name, url in self.ready_urls().items() if name != FLOWER}
+
     def flower_url(self) -> str:
         """Return the address of the live view."""
         flower = self.settings.service.flower
