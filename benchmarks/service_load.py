@@ -5,9 +5,9 @@
 Bare Celery runs three empty chained tasks for each document, with late acknowledgement and the settings, queues, pools
 and concurrency of the service; each task publishes the next. The service takes every document through intake, fast and
 deep with the `fake` backend (an audit share of 1 makes both lanes read each), with blobs, state, events and results.
-The documents are tiny pictures, so that the service is measured and not the reading; what opening, scoring, reading and
-merging takes alone is told beside it. In both cases everything, the publisher and the server included, runs on the same
-cores, and time counts from the first message to the end of the last document.
+The documents are tiny pictures with two fields, so that the service is measured and not the reading; what opening,
+scoring, reading and merging takes alone is told beside it. In both cases everything, the publisher and the server
+included, runs on the same cores, and time counts from the first message to the end of the last document.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from backends import registry
 from benchmarks.service_processes import cpu_seconds, running, running_server
 from router.documents import open_document
 from router.policy import load_policy
-from router.schema import builtin
+from router.schema import FieldSpec, Schema
 from workers.app import configuration, make_app
 from workers.blobs import make_blobs
 from workers.jobs import FINAL, STAGES, Job, JobSpec
@@ -44,8 +44,13 @@ from workers.store_redis import make_store
 from workers.worker_process import THREADS
 
 OUTPUT = Path("benchmarks/results/service_load.json")
-SCHEMA = "receipt"
+SCHEMA = Schema(
+    name="note",
+    fields=(FieldSpec(name="number", kind="identifier", required=True), FieldSpec(name="total", kind="amount")),
+)
+PROCESSES = 2
 DEADLINE_S = 7200.0
+PLAIN_TRANSPORT = "kombu.transport.redis:Transport"
 DONE_KEY = "bare:done"
 POLL_S = 0.05
 Report = dict[str, Any]
@@ -69,7 +74,7 @@ def pictures(count: int) -> list[bytes]:
 def bare_app(settings: Settings) -> Celery:
     """Return an application with three empty tasks, each publishing the next."""
     app = Celery("bare", set_as_current=False)
-    app.conf.update(configuration(settings) | {"broker_transport": None})
+    app.conf.update(configuration(settings) | {"broker_transport": PLAIN_TRANSPORT})
     done = redis.Redis.from_url(settings.service.broker.url)
 
     def step(task: Task, job_id: str, left: list[str]) -> None:
@@ -85,7 +90,7 @@ def bare_app(settings: Settings) -> Celery:
 
 def serve_bare(stage: str) -> int:
     """Work on a queue as `docroute worker` does, with empty tasks."""
-    pool, concurrency = ("prefork", 1) if stage == "intake" else ("threads", THREADS)
+    pool, concurrency = ("prefork", PROCESSES) if stage == "intake" else ("threads", THREADS)
     worker = bare_app(load_settings()).Worker(
         queues=[stage], pool=pool, concurrency=concurrency, without_mingle=True, without_gossip=True, quiet=True
     )
@@ -132,14 +137,14 @@ def service_rate(settings: Settings, environment: dict[str, str], folder: Path, 
 
 
 def _submit(app: Celery, store: Any, blobs: Any, job_id: str, data: bytes) -> None:
-    spec = JobSpec(document_id=blobs.put_original(data), uri="load.png", schema_name=SCHEMA)
+    spec = JobSpec(document_id=blobs.put_original(data), uri="load.png", schema_name=SCHEMA.name)
     job: Job = store.create(job_id, spec)[0]
     publish(app, store, job)
 
 
 def work_ms(count: int = 100) -> float:
     """Return the CPU milliseconds that a document's three stages take without the service."""
-    schema, policy, lane = builtin(SCHEMA), load_policy(), registry.create("fake")
+    schema, policy, lane = SCHEMA, load_policy(), registry.create("fake")
     lanes = Lanes(lane, lane)
     made = pictures(count)
     started = time.process_time()
@@ -191,8 +196,10 @@ def measure(documents: int, rounds: int) -> Report:
             "DOCROUTE_SERVICE__LOAD__DEEP_LIMIT": "10000000",
             "DOCROUTE_LANES__FAST": "fake",
             "DOCROUTE_LANES__DEEP": "fake",
-            "DOCROUTE_PROCESSES": "1",
+            "DOCROUTE_PROCESSES": str(PROCESSES),
+            "DOCROUTE_SERVICE__SCHEMAS": str(folder),
         }
+        (folder / f"{SCHEMA.name}.json").write_text(SCHEMA.model_dump_json(), encoding="utf-8")
         settings = load_settings(environment, folder)
         found = [
             (

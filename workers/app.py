@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 from kombu import Queue
 
-from workers import transport
 from workers.broker import broker_url
 from workers.jobs import STAGES, Job
 from workers.publish import publish
@@ -21,6 +20,7 @@ from workers.runtime import LaneChoice
 from workers.settings import Settings, load_settings
 from workers.store import Store
 from workers.tasks import Processes, register
+from workers.transport import use_repaired_transport
 
 if TYPE_CHECKING:
     app: Celery
@@ -30,6 +30,7 @@ PUBLISH_TRIES = 3
 
 def make_app(settings: Settings, choice: LaneChoice = LaneChoice()) -> Celery:  # noqa: B008 (immutable)
     """Return the application with its tasks; it connects with the first message. Raise `SettingsError`."""
+    use_repaired_transport()
     made = Celery("docroute", set_as_current=False)
     made.conf.update(configuration(settings))
     register(made, Processes(made, settings, choice))
@@ -41,7 +42,6 @@ def configuration(settings: Settings) -> dict[str, Any]:
     broker = settings.service.broker
     return {
         "broker_url": broker_url(broker),
-        "broker_transport": transport.NAME if broker.url.startswith(transport.SCHEMES) else None,
         "broker_transport_options": transport_options(settings),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

@@ -43,6 +43,8 @@ def least_gain(gains: Sequence[float], budget: float, key: str = "") -> float:
     if not gains or allowed >= ordered.size:
         return 0.0
     border = float(ordered[int(allowed)])
+    if border == 0.0:
+        return 0.0
     over, at = int((ordered > border).sum()), int((ordered == border).sum())
     lets_through = at == 1 or _unit(key) < (allowed - over) / at
     return border if lets_through and over < allowed else float(np.nextafter(border, math.inf))

@@ -63,10 +63,15 @@ class BrokerQueues:
         count, oldest = self._read(ask)
         return Unacked(int(count), max(0.0, time.time() - float(oldest[0][1])) if oldest else None)
 
-    def held_jobs(self, stage: Stage) -> set[str]:
-        """Return the ids of jobs whose message for a stage a worker holds."""
-        (messages,) = self._read(lambda pipe: pipe.hvals(self._prefix + _UNACKED))
-        held = (json.loads(text) for text in messages)
+    def held_jobs(self, stage: Stage, within_s: float) -> set[str]:
+        """Return the ids of jobs whose message for a stage a worker took in the last `within_s` seconds and holds."""
+
+        def ask(pipe: Any) -> None:
+            pipe.hgetall(self._prefix + _UNACKED)
+            pipe.zrangebyscore(self._prefix + _UNACKED_TIMES, time.time() - within_s, "+inf")
+
+        messages, tags = self._read(ask)
+        held = (json.loads(messages[tag]) for tag in tags if tag in messages)
         return {job_id for message, _, key in held if key == stage and (job_id := _job_id(message))}
 
     def next_jobs(self, stage: Stage) -> list[str]:

@@ -30,8 +30,8 @@ _WEBHOOKS_AT_ONCE = 16
 class Queues(Protocol):
     """What the sweeper asks of the broker; `workers.queue_depth.BrokerQueues` has it."""
 
-    def held_jobs(self, stage: Stage) -> set[str]:
-        """Return the ids of jobs whose message a worker holds."""
+    def held_jobs(self, stage: Stage, within_s: float) -> set[str]:
+        """Return the ids of jobs whose message a worker took in the last `within_s` seconds and holds."""
         ...
 
     def next_jobs(self, stage: Stage) -> list[str]:
@@ -142,7 +142,8 @@ class Sweeper:
         waiting = [job for job in self._store.waiting(stage, BATCH) if now - job.updated_at > self._patience_s(job)]
         if not waiting:
             return 0
-        held, upcoming = self._queues.held_jobs(stage), self._queues.next_jobs(stage)
+        # a worker begins at once what it takes, so a message that is held for longer was taken by one that died
+        held, upcoming = self._queues.held_jobs(stage, self._lost_after_s), self._queues.next_jobs(stage)
         turn = min(
             (job.updated_at for job in self._store.get_many(upcoming).values() if job.stage == stage), default=now
         )

@@ -12,11 +12,10 @@ from __future__ import annotations
 from typing import Any
 
 import redis
+from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 
-NAME = "workers.transport:Transport"
-"""For Celery's setting `broker_transport`."""
-SCHEMES = ("redis://", "rediss://")
+_NAME = "workers.transport:Transport"
 
 
 class Channel(kombu_redis.Channel):  # type: ignore[misc]
@@ -43,3 +42,8 @@ class Transport(kombu_redis.Transport):  # type: ignore[misc]
     """The transport with that channel."""
 
     Channel = Channel
+
+
+def use_repaired_transport() -> None:
+    """Let the `redis://` and `rediss://` brokers of this process use it, from its first connection on."""
+    TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), _NAME))
