@@ -23,19 +23,20 @@ class Folder:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100  a root that is a link stays one
         self.place = str(self.root)
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, durable: bool = True) -> None:
         """Write, sync and rename: after a power cut the name holds all of the bytes or is not there."""
         with translated("write", name, self.place):
             target, unfinished = self.root / name, self._unfinished()
             try:
-                _write_synced(unfinished, data)
+                _write(unfinished, data, durable)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 unfinished.replace(target)
             except BaseException:
                 with suppress(OSError):
                     unfinished.unlink()
                 raise
-            _sync_folder(target.parent)
+            if durable:
+                _sync_folder(target.parent)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
@@ -102,12 +103,13 @@ class Folder:
                     path.unlink()
 
 
-def _write_synced(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, durable: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o640)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
 
 
 def _put_back(aside: Path, path: Path) -> None:

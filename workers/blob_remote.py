@@ -22,7 +22,7 @@ class Remote:
         self._root = root
         self.place = place
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, durable: bool = True) -> None:
         """Put the bytes in one call, which an object store makes visible whole."""
         with self._translated("write", name):
             self._fs.pipe_file(self._path(name), data)

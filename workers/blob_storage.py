@@ -22,8 +22,8 @@ class Storage(Protocol):
     place: str
     """For messages; without secrets."""
 
-    def write(self, name: str, data: bytes) -> None:
-        """Put bytes under a name, in place of what was there, and make them last."""
+    def write(self, name: str, data: bytes, durable: bool = True) -> None:
+        """Put bytes under a name, in place of what was there; `durable`: they outlast a power cut."""
         ...
 
     def read(self, name: str) -> bytes:

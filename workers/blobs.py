@@ -87,14 +87,16 @@ class Blobs:
         return self._storage.exists(original_blob(document_id))
 
     # -- results and whatever else steps leave for each other
-    def put_json(self, kind: str, name: str, value: Any) -> str:
+    def put_json(self, kind: str, name: str, value: Any, durable: bool = True) -> str:
         """Return the blob name `KIND/NAME.json` under which a JSON value was put, in one step that others see whole.
+
+        What can be made again need not be `durable`: a power cut may then leave it damaged or gone, and it costs less.
 
         Raise ValueError or TypeError for what is no JSON (NaN is none), and ValueError for a bad kind or name.
         """
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         # a lone surrogate becomes the escape by which JSON writes it
-        return self.put_bytes(kind, f"{name}.json", text.encode("utf-8", "backslashreplace"))
+        return self.put_bytes(kind, f"{name}.json", text.encode("utf-8", "backslashreplace"), durable)
 
     def get_json(self, blob: str) -> Any:
         """Return a JSON value; raise `BlobError` when it is damaged."""
@@ -103,12 +105,12 @@ class Blobs:
         except (ValueError, RecursionError) as exc:
             raise BlobError(f"the blob {blob} in {self.place} is damaged: it is no JSON") from exc
 
-    def put_bytes(self, kind: str, name: str, data: bytes) -> str:
+    def put_bytes(self, kind: str, name: str, data: bytes, durable: bool = True) -> str:
         """Return the blob name `KIND/NAME` under which bytes were put; raise ValueError for a bad kind or name."""
         if kind == ORIGINALS or not _KIND.fullmatch(kind) or not _NAME.fullmatch(name):
             raise ValueError(f"{kind!r}, {name!r} make no blob name: letters, digits, '_', '-' and single dots do")
         blob = f"{kind}/{name}"
-        self._storage.write(blob, data)
+        self._storage.write(blob, data, durable)
         return blob
 
     def get_bytes(self, blob: str) -> bytes:

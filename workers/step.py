@@ -43,6 +43,11 @@ class Step:
         return self.job.spec.tier == "auto" and not self.data.gap
 
     @property
+    def attempts_left(self) -> int:
+        """How many more attempts the stage has after this one."""
+        return max(0, self.runtime.settings.service.steps.max_attempts - self.job.attempts)
+
+    @property
     def wait_s(self) -> float | None:
         """How long the job waited before this attempt, by the store's clock."""
         since = self.job.created_at if self.job.stage == "intake" else self.data.ready_at

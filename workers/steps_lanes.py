@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from router.errors import BlobMissingError
+from router.errors import BlobError, BlobMissingError
 from router.policy import Review
 from router.schema import Schema
 from router.types import Document, Extraction, Page, Result
@@ -106,7 +106,7 @@ def _to_deep(step: Step, reading: Extraction, risky: Review, going: Escalation) 
         "review": risky.model_dump(mode="json"),
         "gap": going.gap,
     }
-    blob = step.runtime.blobs.put_json(EXTRACTIONS, f"{step.job.id}.{step.lease.token}", left)
+    blob = step.runtime.blobs.put_json(EXTRACTIONS, f"{step.job.id}.{step.lease.token}", left, durable=False)
     data = step.left(extraction=blob, fields=going.fields)
     named = "all fields" if step.data.audit else ", ".join(going.fields)
     count = len(reading.fields)
@@ -119,7 +119,9 @@ def _left_by_fast(step: Step) -> tuple[Extraction | None, Review | None, str]:
         return None, None, step.data.gap
     try:
         left = step.runtime.blobs.get_json(step.data.extraction)
-    except BlobMissingError:
+    except BlobError as exc:
+        if exc.retryable and step.attempts_left:
+            raise
         return None, None, "the fast lane's reading was lost, the deep lane read it all"
     return Extraction.model_validate(left["extraction"]), Review.model_validate(left["review"]), left["gap"]
 
