@@ -87,9 +87,7 @@ def make_flower(settings: Settings, credentials: list[str]) -> Any:
     for name, value in own.items():
         setattr(options, name, value)
     web = web_settings | {"cookie_secret": cookie_secret(credentials)}
-    capp = make_app(settings)
-    capp.conf.broker_transport = None  # it looks at queues by the scheme of the URL, and knows no transport of ours
-    view = Flower(capp=capp, options=options, **web)
+    view = Flower(capp=make_app(settings), options=options, **web)
     _hide_secrets(view.events.state)
     return view
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 MAX_BYTES = 10_000_000
 OLD_FILES = 2
+LONGEST_LINE = 65_536
 _TAIL_BYTES = 20_000
 
 
@@ -36,18 +38,16 @@ class LogFile:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def _run(self, output: IO[bytes]) -> None:
-        file = self.path.open("ab")
-        try:
-            for line in output:
-                if file.tell() + len(line) > self._max_bytes:
-                    file.close()
-                    self._turn_over()
-                    file = self.path.open("ab")
-                file.write(line)
-                file.flush()
-        finally:
-            file.close()
-            output.close()
+        with output:
+            while line := output.readline(LONGEST_LINE):
+                with suppress(OSError):  # a full disk loses lines; to stop reading would hold the process up
+                    self._write(line)
+
+    def _write(self, line: bytes) -> None:
+        if self.path.exists() and self.path.stat().st_size + len(line) > self._max_bytes:
+            self._turn_over()
+        with self.path.open("ab") as file:
+            file.write(line)
 
     def _turn_over(self) -> None:
         for number in range(OLD_FILES, 0, -1):

@@ -88,7 +88,7 @@ class MonitoringSettings(Frozen):
     """Ports on loopback for `/metrics`, `/live` and `/ready`; None: off."""
 
     host: str = "127.0.0.1"
-    port: int | None = None
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
 
 
 class FlowerSettings(Frozen):

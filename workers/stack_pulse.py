@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from workers.jobs import FINAL, Job
 from workers.queue_watch import QueueWatch, ServiceSight
 from workers.store import Store
 
+EVERY_S = 1.0
 WINDOW_S = 60.0
 RESULTS = 6
 
@@ -37,16 +39,27 @@ class Beat:
 
 
 class Pulse:
-    """Looks at a service now and then; never raises for what it sees."""
+    """Looks at a service now and then, from a thread: a broker that hangs must not hold up who waits for signals."""
 
     def __init__(self, watch: QueueWatch, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._watch = watch
         self._store = store
         self._clock = clock
         self._ended: deque[tuple[float, int]] = deque()
+        self._stopped = threading.Event()
+        self.beat = Beat()
+        """The last look."""
+
+    def start(self) -> None:
+        """Look every second."""
+        threading.Thread(target=self._run, name="pulse", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
 
     def look(self) -> Beat:
-        """Return how things stand now."""
+        """Return how things stand now; never raises for what it sees."""
         try:
             sight = self._watch.look()
             results = last_results(self._store)
@@ -54,6 +67,11 @@ class Pulse:
             return Beat(problem=str(exc))
         ended = sum(count for state, count in sight.jobs.items() if state in FINAL)
         return Beat(sight, self._rate(ended), tuple(results))
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self.beat = self.look()
+            self._stopped.wait(EVERY_S)
 
     def _rate(self, ended: int) -> float:
         now = self._clock()

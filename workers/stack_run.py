@@ -24,7 +24,7 @@ from workers.stack_process import Guard
 from workers.stack_pulse import Beat, Pulse
 from workers.store_redis import make_store
 
-LOOK_EVERY_S = 1.0
+SHOW_EVERY_S = 1.0
 LINE_EVERY_S = 10.0
 
 
@@ -65,6 +65,7 @@ class StackRun:
             watch = QueueWatch(service.broker, store)
             cleanup.callback(watch.close)
             pulse = Pulse(watch, store)
+            cleanup.callback(pulse.stop)
             for name, where in self._places:
                 self._say(f"{name}: {where}")
             self._say("ready: docroute submit FILE_OR_FOLDER --wait")
@@ -77,12 +78,13 @@ class StackRun:
         return 0
 
     def _show_until_stopped(self, stack: Stack, pulse: Pulse) -> None:
-        looked_at = 0.0
+        pulse.start()
+        shown_at = 0.0
         while not self._stops:
             stack.watch()
-            if time.monotonic() - looked_at > LOOK_EVERY_S:
-                looked_at = time.monotonic()
-                self._show(stack, pulse.look())
+            if time.monotonic() - shown_at > SHOW_EVERY_S:
+                shown_at = time.monotonic()
+                self._show(stack, pulse.beat)
             time.sleep(POLL_S)
 
     def _show(self, stack: Stack, beat: Beat) -> None:
