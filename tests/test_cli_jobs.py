@@ -180,6 +180,20 @@ def test_waiting_gives_up_and_warns_where_no_worker_is(docroute, paths):
     assert "no worker serves intake and fast" in err
 
 
+def test_a_job_that_vanishes_while_it_is_waited_for_is_named_and_the_others_go_on(docroute, store, paths, monkeypatch):
+    first, _, third = ids_of(docroute("submit", *paths)[1])
+    known = store.get_many([first, third])
+    monkeypatch.setattr(
+        "workers.cli_jobs._known", lambda *_: [*known.values(), known[first].model_copy(update={"id": "gone"})]
+    )
+    store.cancel(first), store.cancel(third)
+    code, out, err = docroute("wait", first, "gone", third, "--json")
+    assert code == 1
+    assert {json.loads(line)["job_id"] for line in out.splitlines()} == {first, third}
+    assert "no such job: gone" in err
+    assert "1 jobs have not ended" in err
+
+
 def test_no_warning_where_workers_are(docroute, settings, paths):
     (job_id,) = ids_of(docroute("submit", paths[0])[1])
     for stage in ("intake", "fast"):

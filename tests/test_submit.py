@@ -25,11 +25,8 @@ from router.errors import (
     UnknownJobError,
 )
 from workers.backpressure import IntakeLimit, retry_after_s
-from workers.following import Ended, as_finished
-from workers.jobs import JobSpec
 from workers.service_settings import BrokerSettings
 from workers.store_memory import MemoryStore
-from workers.store_redis import make_store
 from workers.submit import Client, with_broker
 
 PICTURE = encode(picture(), "PNG")
@@ -236,24 +233,6 @@ def test_waiting_ends_with_its_time_and_says_who_is_not_done(client, settings):
     client.cancel(done)
     jobs = client.wait([waiting, done], timeout_s=0.1)
     assert {job_id: job.is_final for job_id, job in jobs.items()} == {waiting: False, done: True}
-
-
-@pytest.mark.parametrize("kind", ["memory", "redis"])
-def test_of_very_many_jobs_each_is_given_once_as_it_ends(kind, broker_settings, tmp_path):
-    store = MemoryStore() if kind == "memory" else make_store(fake_settings(broker_settings, tmp_path).service)
-    ids = [f"job{number}" for number in range(300)]
-    for job_id in ids:
-        store.create(job_id, JobSpec(document_id="a" * 64))
-    thread = threading.Thread(target=lambda: [store.cancel(job_id) for job_id in ids])
-    thread.start()
-    found = [job.id for job in as_finished(store, ids, time.monotonic() + 60)]
-    thread.join()
-    assert sorted(found) == sorted(ids)
-    ended, listed = Ended(store, 0.0), []
-    while jobs := ended.next_jobs():
-        listed += [job.id for job in jobs]
-    assert listed == ids
-    store.close()
 
 
 def test_finished_jobs_are_given_from_a_time_on(client):

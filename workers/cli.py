@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from router.errors import DocrouteError, StoreError
+from router.errors import DocrouteError, JobError, StoreError
 from workers import (
     cli_dead,
     cli_doctor,
@@ -90,6 +90,8 @@ def main() -> None:
     except StoreError as exc:
         message = str(exc).removesuffix("is the server running?")
         _end(message + "is `docroute up` running?" if message != str(exc) else message, 3)
+    except JobError as exc:
+        _end(" ".join(str(exc).split()), 1)
     except DocrouteError as exc:
         _end(" ".join(str(exc).split()), 2)
     except KeyboardInterrupt:

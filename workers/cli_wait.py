@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from router.errors import UnknownJobError
 from workers.console import Tally, output_console, progress_bar
 from workers.job_outputs import JobOutputs, job_line
 from workers.job_view import document_name, escaped
+from workers.jobs import Job
 from workers.jsonl import JsonLines
 from workers.presence import present_workers
 
@@ -45,7 +47,7 @@ def wait_for(
         bar = stack.enter_context(progress_bar(stderr, shown))
         task = bar.add_task("", total=len(job_ids))
         try:
-            for job in client.as_finished(job_ids, timeout_s):
+            for job in _as_finished(client, job_ids, timeout_s, stderr):
                 outputs.take(job, job_line(job, client.result))
                 bar.update(task, advance=1, description=escaped(Path(document_name(job)).name))
         except KeyboardInterrupt:
@@ -56,9 +58,26 @@ def wait_for(
     stderr.print(summary, soft_wrap=True, markup=False)
     missing = len(set(job_ids)) - tally.documents
     if missing:
-        stderr.print(f"{missing} jobs have not ended; docroute list shows where they are", soft_wrap=True, markup=False)
+        stderr.print(f"{missing} jobs have not ended (docroute list shows them)", soft_wrap=True, markup=False)
         tally.failed += missing
     return tally
+
+
+def _as_finished(client: Client, job_ids: Sequence[str], timeout_s: float | None, stderr: Console) -> Iterator[Job]:
+    """Yield each job as it ends; those that are not there any more are named, and the others waited for."""
+    pending = dict.fromkeys(job_ids)
+    until = None if timeout_s is None else time.monotonic() + timeout_s
+    while pending:
+        left_s = None if until is None else max(until - time.monotonic(), 0.0)
+        try:
+            for job in client.as_finished(list(pending), left_s):
+                del pending[job.id]
+                yield job
+        except UnknownJobError as exc:
+            stderr.print(escaped(str(exc)), soft_wrap=True)
+            pending = dict.fromkeys(job_id for job_id in pending if client.store.get(job_id))
+        else:
+            return
 
 
 def _warn_of_missing_workers(client: Client, stderr: Console) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
-from router.errors import UnknownJobError
+from router.errors import StoreError, UnknownJobError
 from workers.jobs import Job
 from workers.store import Store
 
@@ -16,6 +19,9 @@ BATCH = 500
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.5
 LOOK_AT_ALL_S = 30.0
+AWAY_S = 60.0
+"""A store that answered once may be away for so long, as in a restart, before waiting for it is given up."""
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -32,6 +38,18 @@ class Pause:
             return False
         time.sleep(self.seconds if left is None else min(self.seconds, left))
         return True
+
+
+def patiently(ask: Callable[[], Answer], until: float | None = None) -> Answer:
+    """Return what `ask` returns, asked again while the store is away; raise `StoreError` after a minute or `until`."""
+    give_up_at = min(time.monotonic() + AWAY_S, math.inf if until is None else until)
+    while True:
+        try:
+            return ask()
+        except StoreError:
+            if time.monotonic() >= give_up_at:
+                raise
+        time.sleep(LONGEST_PAUSE_S)
 
 
 @dataclass
@@ -60,7 +78,7 @@ def follow(store: Store, since: float, until: float | None) -> Iterator[Job]:
     """Yield jobs as they end, from `since` on (the store's seconds) until a monotonic time, for ever when None."""
     ended, pause = Ended(store, since), Pause()
     while True:
-        found = ended.next_jobs()
+        found = patiently(ended.next_jobs, until)
         yield from found
         if not pause.after(bool(found), until):
             return
@@ -77,10 +95,10 @@ def as_finished(store: Store, job_ids: Iterable[str], until: float | None) -> It
     while pending:
         unknown: list[str] = []
         if len(pending) <= FEW_JOBS or time.monotonic() - looked_at > LOOK_AT_ALL_S:
-            final, unknown = _look_at_all(store, list(pending))
+            final, unknown = patiently(partial(_look_at_all, store, list(pending)), until)
             looked_at = time.monotonic()
         else:
-            final = [job for job in ended.next_jobs() if job.id in pending]
+            final = [job for job in patiently(ended.next_jobs, until) if job.id in pending]
         for job in final:
             del pending[job.id]
             yield job

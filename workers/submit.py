@@ -36,7 +36,7 @@ from router.errors import (
 from workers.app import make_app
 from workers.backpressure import IntakeLimit
 from workers.blobs import Blobs, make_blobs
-from workers.following import as_finished, follow, unknown_jobs
+from workers.following import as_finished, follow, patiently, unknown_jobs
 from workers.jobs import Event, Job, JobSpec, Priority, State
 from workers.local import file_name
 from workers.publish import publish
@@ -135,9 +135,10 @@ class Client:
         """Yield what became of each source, in order; takes the options of `submit`.
 
         A source that cannot be read or stored is given with its error, and the others go on. While the service is
-        busy it waits, and tells `on_busy` so.
+        busy it waits, and tells `on_busy` so; a broker that restarts meanwhile may be away for a minute.
         """
         self.check(None, options)
+        self.store.now()  # a broker that is not there at all is told at once
         for source in sources:
             yield self._submit_patiently(source, on_busy, options)
 
@@ -157,7 +158,7 @@ class Client:
     def _submit_patiently(self, source: Source, on_busy: Callable[[BusyError], None], options: Options) -> Submitted:
         while True:
             try:
-                return self.submit(source, **options)
+                return patiently(lambda: self.submit(source, **options))
             except BusyError as exc:
                 on_busy(exc)
                 time.sleep(exc.retry_after_s)
