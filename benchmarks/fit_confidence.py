@@ -28,8 +28,10 @@ from router.validators import field_checks
 
 OUTPUT = Path("router/data/confidence_v1.json")
 VERSION = "confidence_v1"
+WAYS = ("fast", "deep", "merged")
+MARGINS = tuple(m / 20 for m in range(-12, 7))
 _ROUNDS = 2
-_L2 = 5.0
+_L2 = 15.0
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,10 @@ def labelled_signals(readings: Sequence[Reading], weights: FusionWeights) -> lis
     return [s for r in readings for s in (*_results(r, weights), *_sides(r, weights))]
 
 
-def _results(reading: Reading, weights: FusionWeights) -> Iterator[Labelled]:
-    ways = {"fast": (reading.fast, None), "deep": (None, reading.deep), "merged": (reading.fast, reading.deep)}
-    for way, (fast, deep) in ways.items():
+def _results(reading: Reading, weights: FusionWeights, ways: Sequence[str] = WAYS) -> Iterator[Labelled]:
+    lanes = {"fast": (reading.fast, None), "deep": (None, reading.deep), "merged": (reading.fast, reading.deep)}
+    for way in ways:
+        fast, deep = lanes[way]
         merged = merge_extractions(fast, deep, reading.asked(), weights, reading.document.pages)
         for field in reading.keyed():
             chosen = merged[field].chosen
@@ -67,10 +70,10 @@ def _sides(reading: Reading, weights: FusionWeights) -> Iterator[Labelled]:
         spec, fast, deep = reading.asked().field(field), reading.fast.fields[field], reading.deep.fields[field]
         if not same_reading(spec, fast, deep):
             choice = Choice(spec, fast, deep, fast, False, "agree")
-            for value, other, from_deep in ((fast, deep, False), (deep, fast, True)):
+            for value, other in ((fast, deep), (deep, fast)):
                 score = judge.locate(value, choice.spec)[0]
                 checks, required = field_checks(value, spec), spec.required
-                signals = reading_signals(value, other, False, checks, score, from_deep, required=required)
+                signals = reading_signals(value, other, False, checks, score, required=required)
                 yield _labelled(reading, field, "side", signals, value)
 
 
@@ -88,7 +91,19 @@ def fit_weights(readings: Sequence[Reading], origin: str = "") -> FusionWeights:
         samples = [s for s in labelled_signals(readings, weights) if s.signals["missing"] or not s.signals["absent"]]
         signals = [{**s.signals, "absent": 0.0} for s in samples]
         weights = fit_fusion(signals, [s.right for s in samples], start, VERSION, _L2, origin)
-    return weights
+    return weights.model_copy(update={"deep_margin": best_margin(readings, weights)})
+
+
+def best_margin(readings: Sequence[Reading], weights: FusionWeights) -> float:
+    """Return the smallest margin with which the merge chooses most right values, up to one.
+
+    One value more or less is chance, and the deep lane has seen all that the fast one has.
+    """
+    right = [
+        sum(s.right for r in readings for s in _results(r, weights.model_copy(update={"deep_margin": m}), ("merged",)))
+        for m in MARGINS
+    ]
+    return next(m for m, n in zip(MARGINS, right, strict=True) if n >= max(right) - 1)
 
 
 def cross_fitted(readings: Sequence[Reading]) -> list[FusionWeights]:

@@ -2,10 +2,10 @@
 
     python -m benchmarks.fit_policy DATA --write
 
-A field's gain is the share of the fast lane's wrong values that the merge with the deep lane makes right, less right
-ones that it makes wrong; it is drawn strongly to the mean of all fields, as few of each were wrong. The risks of a
-failed check and of a missing required field are the shares that were wrong. Gains by share are quantiles over the keyed
-fields of the traffic, so that the budget counts fields whose truth is known.
+A field's expected gain is its risk of being wrong: too few values are wrong on either lane to tell that escalation
+repairs one field better than another, and what was measured of it did not hold on the next fold. The risks of a failed
+check and of a missing required field are the shares that were wrong. Gains by share are quantiles over all fields of
+the traffic but tables, so that a budget is what really goes deep.
 """
 
 from __future__ import annotations
@@ -23,23 +23,8 @@ from router.policy import Policy, Risks, gain_by_share, load_policy
 
 OUTPUT = Path("router/data/policy_v1.json")
 SHARES = (0.0, 0.02, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5, 1.0)
-_PRIOR_ERRORS = 30.0
 _PRIOR_FIELDS = 4.0
 _SURE_SHARE = 0.3
-
-
-def field_gains(outcomes: Sequence[Outcome]) -> tuple[dict[str, float], float]:
-    """Return (gain of each field, gain of all): repaired less spoilt, per wrong one of the fast lane."""
-    overall = _gain(outcomes, 0.0, 0.0)
-    names = sorted({o.field for o in outcomes})
-    gains = {n: _gain([o for o in outcomes if o.field == n], overall, _PRIOR_ERRORS) for n in names}
-    return {n: round(g, 3) for n, g in gains.items()}, round(overall, 3)
-
-
-def _gain(outcomes: Sequence[Outcome], prior: float, weight: float) -> float:
-    wrong = sum(not o.answers["fast"].right for o in outcomes)
-    net = sum(o.answers["merged"].right - o.answers["fast"].right for o in outcomes)
-    return min(max((net + prior * weight) / max(wrong + weight, 1.0), 0.0), 1.0)
 
 
 def measured_risks(outcomes: Sequence[Outcome], start: Risks) -> Risks:
@@ -59,23 +44,18 @@ def _share(wrong: Sequence[bool], prior: float) -> float:
 
 
 def fit_policy(readings: Sequence[Reading], outcomes: Sequence[Outcome], weights: Sequence[FusionWeights]) -> Policy:
-    """Return the policy of a traffic. Thresholds are where a field would stop to be worth a budget of 30 %."""
-    gains, overall = field_gains(outcomes)
+    """Return the policy of a traffic. The threshold is where a field would stop to be worth a budget of 30 %."""
     shipped = load_policy()
-    risks = measured_risks(outcomes, shipped.risks)
-    policy = shipped.model_copy(update={"field_gains": gains, "default_field_gain": overall, "risks": risks})
+    update: dict[str, object] = {"field_gains": {}, "confidence_thresholds": {}}
+    policy = shipped.model_copy(update=update | {"risks": measured_risks(outcomes, shipped.risks)})
     expected = [
         review.get(field, 0.0)
         for r in readings
         for review in [reviewed(r, weights[r.fold], unlimited(policy)).expected_gains]
-        for field in r.keyed()
+        for field in (f.name for f in r.asked().fields if f.kind != "table")
     ]
-    pairs = gain_by_share(expected, SHARES)
-    rounded = tuple((share, round(gain, 5)) for share, gain in pairs)
-    least = dict(rounded)[_SURE_SHARE]
-    thresholds = {n: round(max(0.0, 1.0 - least / g), 3) for n, g in gains.items() if g > 0}
-    default = round(max(0.0, 1.0 - least / overall), 3) if overall else 0.8
-    update = {"confidence_thresholds": thresholds, "default_confidence_threshold": default, "gain_by_share": rounded}
+    rounded = tuple((share, round(gain, 5)) for share, gain in gain_by_share(expected, SHARES))
+    update = {"default_confidence_threshold": round(1.0 - dict(rounded)[_SURE_SHARE], 3), "gain_by_share": rounded}
     return Policy.model_validate(policy.model_dump() | update)
 
 

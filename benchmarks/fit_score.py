@@ -1,6 +1,6 @@
 """Fits the weights of the complexity score: does the fast lane get a field of this page wrong?
 
-    python -m benchmarks.fit_score DATA [--copies 2] [--limit 40] [--processes 2] [--write]
+    python -m benchmarks.fit_score DATA [--copies 4] [--limit 40] [--processes 2] [--write]
 
 DATA holds `receipts` and `invoices`, each with `images` and `keys`. Every page is read as it is and in degraded
 copies; a logistic model over the scaled signals is fitted in five folds that keep a document's copies together.
@@ -108,7 +108,7 @@ def report(pages: Pages, measured: list[Measurement]) -> dict[str, object]:
     probability = pages.out_of_fold()
     subsets = {"all": np.ones(len(pages.y), bool), "originals": pages.original, "degraded": ~pages.original}
     subsets |= {name: pages.corpus == name for name in sorted(set(pages.corpus))}
-    kinds = np.array([m.kind for m in measured])
+    kinds = np.array([m.kind if "+" not in m.kind else "two at once" for m in measured])
     subsets |= {f"kind {kind}": kinds == kind for kind in sorted(set(kinds) - {ORIGINAL})}
     calibration: dict[str, Callable[[Floats, Floats], float]] = {"ece": ece_equal_mass, "brier": brier}
     free = pages.fit(np.arange(len(pages.y)), signed=False)[1]
@@ -166,7 +166,9 @@ def show(found: dict[str, object], weights: ScoreWeights) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--copies", type=int, default=2, help="degraded copies of each page")
+    parser.add_argument(
+        "--copies", type=int, default=4, help="degraded copies of each page; from the third on with two damages at once"
+    )
     parser.add_argument("--limit", type=int, help="pages of each corpus")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=Path(".cache/fit_score.jsonl"))

@@ -1,4 +1,4 @@
-"""Fits one field's trees and its confidence model from labelled candidates. Knows features and labels, no files."""
+"""Fits one field's trees on labelled candidates. Knows features and labels, no files."""
 
 from __future__ import annotations
 
@@ -7,32 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
 
 from backends.ocr.answers import with_consensus
-from backends.ocr.decision import CONFIDENCE_COLUMNS, evidence, rank
 from backends.ocr.fields import candidate_kind, labels_of
 from backends.ocr.pool import Described, Pool, describe_pool, pool_candidates
-from backends.ocr.scorer import FieldModel
 from backends.ocr.trees import Trees
 from benchmarks.corpus import Labelled
 from router.evaluate import anls, canonical, values_equal
-from router.schema import AUTO, FieldSpec, builtin
-from router.types import Tier
+from router.schema import FieldSpec, builtin
 
 TREE_WEIGHTS = {"receipts": 1.0, "invoices": 1.0, "pdfs": 1.0, "reference": 0.7, "misread": 0.4, "synthetic": 0.3}
-CONFIDENCE_WEIGHTS = {
-    "receipts": 1.0,
-    "invoices": 1.0,
-    "pdfs": 1.0,
-    "reference": 0.05,
-    "misread": 0.05,
-    "synthetic": 0.1,
-}
-"""What is read from a picture decides how a reading's certainty counts.
-
-The rest keeps fields without real documents in range.
-"""
 _NEGATIVES = 25
 _FURTHER_WEIGHT = 0.25
 _DEPTH = 6
@@ -140,46 +124,3 @@ def _export(model: HistGradientBoostingClassifier) -> Trees:
     return Trees(
         stack("feature_idx", np.int16), threshold, left, right, value, float(model._baseline_prediction[0, 0]), _DEPTH
     )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What unseen trees chose for one example: the confidence columns, and whether the choice is right."""
-
-    document: int
-    columns: np.ndarray
-    right: bool
-    source: str
-
-
-def outcome(example: Example, model: FieldModel, tier: Tier) -> Outcome | None:
-    """Return the outcome of one example in a tier; None when it has no candidate or was not read several times."""
-    readings = example.deep if tier == "deep" else (example.fast,)
-    rated = [model.rate(r.pool, r.matrix) for r in readings]
-    ranked = rank(rated)
-    if not ranked:
-        return None
-    signals = evidence(ranked, rated)
-    spec = field_spec(example.field)
-    right = values_equal(spec.name, spec.kind, ranked[0].entry.candidate.value, example.want)
-    return Outcome(example.document, np.array([signals[n] for n in CONFIDENCE_COLUMNS]), right, example.source)
-
-
-def field_spec(name: str) -> FieldSpec:
-    """Return the specification of a built-in field."""
-    return builtin(AUTO).field(name)
-
-
-def fit_confidence(outcomes: Sequence[Outcome]) -> np.ndarray:
-    """Return the logistic weights (columns and intercept) that turn an outcome's columns into a probability."""
-    if not outcomes:
-        return np.array([0.5, *([0.0] * len(CONFIDENCE_COLUMNS))])
-    rows = np.stack([o.columns for o in outcomes])
-    right = np.array([o.right for o in outcomes])
-    if right.all() or not right.any():
-        prior = (right.sum() + 0.5) / (len(right) + 1)
-        return np.array([0.2, *([0.0] * (len(CONFIDENCE_COLUMNS) - 1)), float(np.log(prior / (1 - prior)))])
-    spread = rows.std(axis=0) + 1e-3
-    model = LogisticRegression(C=0.1, max_iter=2000)
-    model.fit(rows / spread, right, sample_weight=[CONFIDENCE_WEIGHTS[o.source] for o in outcomes])
-    return np.append(model.coef_[0] / spread, model.intercept_[0])

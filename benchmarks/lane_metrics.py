@@ -65,19 +65,18 @@ def risks(outcomes: Sequence[Outcome]) -> dict[str, np.ndarray]:
     """Return what each rule ranks fields by; `both` weighs in the page's difficulty, fitted out of fold."""
     doubt = 1.0 - confidence(outcomes, "fast")
     score, gain = column(outcomes, lambda o: o.score), column(outcomes, lambda o: o.gain)
-    return {"pre-score": score, "confidence": doubt, "expected gain": gain, "both": _both(outcomes, doubt, score, gain)}
+    return {"pre-score": score, "confidence": doubt, "expected gain": gain, "both": _both(outcomes, doubt, score)}
 
 
-def _both(outcomes: Sequence[Outcome], doubt: np.ndarray, score: np.ndarray, gain: np.ndarray) -> np.ndarray:
+def _both(outcomes: Sequence[Outcome], doubt: np.ndarray, score: np.ndarray) -> np.ndarray:
     features = np.column_stack([_logit(doubt), _logit(score)])
     wrong, folds = ~right(outcomes, "fast"), column(outcomes, lambda o: o.fold)
-    share = gain / np.maximum(doubt, _EPSILON)
     risk = np.zeros(len(outcomes))
     for fold in np.unique(folds):
         here = folds == fold
         intercept, weights = fit_logistic(features[~here], wrong[~here], l2=1.0, prior=[1.0, 0.0])
         risk[here] = 1.0 / (1.0 + np.exp(-(intercept + features[here] @ weights)))
-    return np.asarray(risk * share)
+    return risk
 
 
 def _logit(p: np.ndarray) -> np.ndarray:

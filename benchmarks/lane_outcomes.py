@@ -31,7 +31,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One keyed field of one document. `gain`: expected by the review, in mean gains; `score`: the document's."""
+    """One keyed field of one document. `gain`: expected by the review; `score`: the document's."""
 
     document: str
     source: str
@@ -122,10 +122,8 @@ def _auto(reading: Reading, weights: FusionWeights, policy: Policy) -> tuple[Mer
     fields = {name: value for name, value in reading.deep.fields.items() if name in chosen}
     deep: Extraction | None = reading.deep.model_copy(update={"fields": fields}) if fields else None
     merged = merge_extractions(reading.fast, deep, schema, weights, reading.document.pages)
-    # policies of different folds compare only in units of their own mean gain
-    unit = policy.default_field_gain or 1.0
     expected = reviewed(reading, weights, unlimited(policy)).expected_gains
-    return merged, chosen, {name: gain / unit for name, gain in expected.items()}
+    return merged, chosen, expected
 
 
 def unlimited(policy: Policy) -> Policy:

@@ -18,10 +18,9 @@ _FEATURES = {
     "checks_passed": Feature(transform="identity", weight=0.2),
     "checks_failed": Feature(transform="identity", weight=-0.5),
     "absent": Feature(transform="identity", weight=0.0),
-    "missing": Feature(transform="identity", weight=0.0),
+    "missing": Feature(transform="identity", weight=-4.0),
     "by_validator": Feature(transform="identity", weight=2.5),
     "by_grounding": Feature(transform="identity", weight=1.5),
-    "from_deep": Feature(transform="identity", weight=0.0),
     "min_logprob": Feature(transform="identity", weight=0.1),
 }
 

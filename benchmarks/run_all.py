@@ -22,6 +22,7 @@ LABELLED = [
     "benchmarks.readings",
     "benchmarks.train_scorer",
     "benchmarks.lanes",
+    "benchmarks.degraded",
     "benchmarks.fit_score",
     "benchmarks.speed",
 ]

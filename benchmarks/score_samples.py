@@ -30,12 +30,17 @@ from router.types import Document, Page, Rgb
 
 ORIGINAL = "original"
 KINDS = ("blur", "skew", "noise", "shadow", "low_resolution", "jpeg", "fade")
+SINGLE_COPIES = 2
+"""Copies of a page with one damage; further ones have two at once, as a photo taken in a hurry does."""
 CORPORA = {"receipts": "receipt", "invoices": "invoice"}
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A page to measure: a picture with its keys, and how it is degraded (`severity` in [0,1], 0 for the original)."""
+    """A page to measure: a picture with its keys, and how it is degraded.
+
+    `kind` may name two damages ("blur+noise"); `severity` in [0,1], 0 for the original.
+    """
 
     corpus: str
     image: Path
@@ -98,6 +103,8 @@ def samples(data: Path, copies: int, limit: int | None = None, seed: int = 0) ->
             draw = random.Random(f"{seed}/{corpus}/{image.stem}")
             for copy in range(copies):
                 kind = KINDS[(number + copy * 3) % len(KINDS)]
+                if copy >= SINGLE_COPIES:
+                    kind += f"+{KINDS[(number + copy * 3 + 2) % len(KINDS)]}"
                 found.append(
                     Sample(corpus, image, keys, kind, round(draw.uniform(0.15, 1.0), 3), draw.randrange(2**31))
                 )
@@ -130,7 +137,7 @@ def measure_all(todo: list[Sample], cache: Path, data: Path, processes: int, aga
                 out.write(json.dumps(asdict(measurement)) + "\n")
                 out.flush()
         for sample in progress.track(stale, description="signals") if stale else ():
-            signals, score_ms = _signals(_picture(sample))
+            signals, score_ms = _signals(picture_of(sample))
             known[sample.key] = Measurement(**{**asdict(known[sample.key]), "features": signals, "score_ms": score_ms})
             out.write(json.dumps(asdict(known[sample.key])) + "\n")
     return [known[s.key] for s in todo]
@@ -148,7 +155,7 @@ def _start(data: Path) -> None:
 
 
 def _measure(sample: Sample) -> Measurement:
-    rgb = _picture(sample)
+    rgb = picture_of(sample)
     keys = json.loads(sample.keys.read_text(encoding="utf-8"))
     signals, score_ms = _signals(rgb)
     started = time.perf_counter()
@@ -160,11 +167,7 @@ def _measure(sample: Sample) -> Measurement:
 
 
 def _wrong_fields(rgb: Rgb, sample: Sample, keys: dict[str, object], schema: Schema) -> dict[str, bool]:
-    document_id = hashlib.sha256(rgb.tobytes()).hexdigest()
-    page = _page(rgb)
-    document = Document(
-        id=document_id, uri=sample.key, media_type="image/png", size_bytes=max(1, rgb.nbytes), pages=(page,)
-    )
+    document = document_of(rgb, sample.key)
     read = _lanes[sample.group].extract(ExtractionRequest(document, OnePicture(rgb), schema, "fast")).fields
     wrong = {}
     for spec in schema.fields:
@@ -176,7 +179,14 @@ def _wrong_fields(rgb: Rgb, sample: Sample, keys: dict[str, object], schema: Sch
     return wrong
 
 
-def _picture(sample: Sample) -> Rgb:
+def document_of(rgb: Rgb, uri: str) -> Document:
+    """Return a document of one picture."""
+    digest = hashlib.sha256(rgb.tobytes()).hexdigest()
+    return Document(id=digest, uri=uri, media_type="image/png", size_bytes=max(1, rgb.nbytes), pages=(_page(rgb),))
+
+
+def picture_of(sample: Sample) -> Rgb:
+    """Return the sample's picture, damaged as it says."""
     with Image.open(sample.image) as image:
         upright = ImageOps.exif_transpose(image) or image
         rgb = np.asarray(upright.convert("RGB"))
@@ -184,7 +194,9 @@ def _picture(sample: Sample) -> Rgb:
         return rgb
     from benchmarks.degrade import degrade
 
-    return np.ascontiguousarray(degrade(rgb, sample.kind, sample.severity, sample.seed))
+    for kind in sample.kind.split("+"):
+        rgb = np.ascontiguousarray(degrade(rgb, kind, sample.severity, sample.seed))
+    return rgb
 
 
 def _signals(rgb: Rgb) -> tuple[dict[str, float], float]:

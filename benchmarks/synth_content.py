@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -226,6 +226,8 @@ def make_sale(rng: Random, locale: Locale, row_count: int, small: bool) -> Sale:
     rates = [Decimal(str(r)) for r in locale.place["tax_rates"]]
     used = rates[:1] if rng.random() < 0.75 else rates[:2]
     items = [_make_item(rng, locale, rng.choice(used), small) for _ in range(row_count)]
+    if not small:
+        items = _with_service_period(locale, date, items)
     gross = sum((i.total for i in items if i.rate == min(used)), Decimal(0))
     discounted = rng.random() < (0.12 if small else 0.18) and any(i.rate == min(used) for i in items)
     payer = (make_person if rng.random() < 0.3 else make_company)(rng, locale)
@@ -242,6 +244,22 @@ def make_sale(rng: Random, locale: Locale, row_count: int, small: bool) -> Sale:
         rng.random() < (0.6 if small else 0.15),
         rng.random() < (0.75 if small else 0.9),
     ).settle()
+
+
+def _with_service_period(locale: Locale, date: dt.date, items: list[LineItem]) -> list[LineItem]:
+    """Return the items of a sale, those of one in five with the month they were served in, as a hoster prints it.
+
+    Its dates stand nearer to amounts than the document's own one, and must not be taken for it.
+    """
+    rng = Random(f"{date} {items[0].code}")  # its own, so that what else is drawn from a seed stays as it was
+    if rng.random() >= 0.2:
+        return items
+    last = date.replace(day=1) - dt.timedelta(days=1) if rng.random() < 0.5 else date
+    period = f"{locale.date(last.replace(day=1))}{rng.choice(['-', ' - ', ' – '])}{locale.date(last)}"
+    period = rng.choice(["", "", "("]) + period
+    period += ")" if period.startswith("(") else ""
+    served = items[: rng.choice([1, len(items)])]
+    return [replace(i, description=f"{i.description} {period}") for i in served] + items[len(served) :]
 
 
 def _make_item(rng: Random, locale: Locale, rate: Decimal, small: bool) -> LineItem:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,11 @@ from joblib import Parallel, delayed
 from backends.ocr.concepts import concept_words
 from backends.ocr.pool import generic_columns
 from backends.ocr.scorer import SCORER_FILE, FieldModel, Scorer, save_scorer
+from backends.ocr.trees import Trees
 from benchmarks.corpus import Labelled, misread, real_documents, reference_documents, synthetic_documents, vocabulary_of
 from benchmarks.fit_doctype import fit_document_types
-from benchmarks.fit_trees import Example, Outcome, fit_confidence, fit_trees, gather, outcome
+from benchmarks.fit_field_confidence import Outcome, fit_confidences, outcome
+from benchmarks.fit_trees import Example, fit_trees, gather
 from router.evaluate import auroc
 from router.types import Tier
 
@@ -30,6 +33,7 @@ SYNTHETIC = {"receipt": 200, "invoice": 360, "bank_statement": 140}
 OUTPUT = Path("backends/ocr/data") / SCORER_FILE
 SCORERS = Path(".cache/scorers")
 FOLDS = 6
+TIERS: tuple[Tier, ...] = ("fast", "deep")
 _GENERIC_SHARE = 0.3
 VERSION = "1"
 
@@ -74,19 +78,40 @@ def _gather(document: Labelled, number: int, vocabulary: frozenset[str], deep: b
     return list(gather(document, number, vocabulary, deep))
 
 
-def fit_model(name: str, examples: list[Example], folds: np.ndarray, columns: np.ndarray | None) -> list[FieldModel]:
-    """Return a field's model for each left-out fold, and the one of all documents last."""
+@dataclass(frozen=True)
+class Fitted:
+    """A field's trees for each left-out fold, those of all documents last, and what they chose unseen in each tier."""
+
+    trees: list[Trees]
+    outcomes: dict[Tier, list[Outcome]]
+    generic: bool
+
+
+def fit_field(name: str, examples: list[Example], folds: np.ndarray, columns: np.ndarray | None) -> Fitted:
+    """Return what is fitted on a field's examples alone."""
     held = [[e for e in examples if folds[e.document] != fold] for fold in range(FOLDS)]
     trees = [fit_trees(part, columns) for part in [*held, examples]]
-    weights: list[dict[Tier, np.ndarray]] = [{} for _ in trees]
-    tiers: tuple[Tier, ...] = ("fast", "deep")
-    for tier in tiers:
-        rate = [FieldModel(t, {}, columns is not None) for t in trees]
-        outcomes = [o for e in examples if (o := outcome(e, rate[folds[e.document]], tier))]
-        _report(f"{tier}/{name}", examples, outcomes)
-        for fold in range(FOLDS + 1):
-            weights[fold][tier] = fit_confidence([o for o in outcomes if folds[o.document] != fold])
-    return [FieldModel(t, w, columns is not None) for t, w in zip(trees, weights, strict=True)]
+    rate = [FieldModel(t, {}, columns is not None) for t in trees]
+    outcomes: dict[Tier, list[Outcome]] = {}
+    for tier in TIERS:
+        found = [outcome(e, rate[folds[e.document]], tier, name) for e in examples]
+        outcomes[tier] = [o for o in found if o is not None]
+        _report(f"{tier}/{name}", examples, outcomes[tier])
+    return Fitted(trees, outcomes, columns is not None)
+
+
+def with_confidence(fitted: dict[str, Fitted], folds: np.ndarray) -> list[dict[str, FieldModel]]:
+    """Return all field models for each left-out fold, and those of all documents last."""
+    models = []
+    for fold in range(FOLDS + 1):
+        weights: dict[Tier, dict[str, np.ndarray]] = {}
+        for tier in TIERS:
+            seen = [o for f in fitted.values() for o in f.outcomes[tier] if folds[o.document] != fold]
+            weights[tier] = fit_confidences(seen, fitted)
+        models.append(
+            {n: FieldModel(f.trees[fold], {t: weights[t][n] for t in TIERS}, f.generic) for n, f in fitted.items()}
+        )
+    return models
 
 
 def _report(name: str, examples: list[Example], outcomes: list[Outcome]) -> None:
@@ -101,8 +126,8 @@ def _report(name: str, examples: list[Example], outcomes: list[Outcome]) -> None
             print(f"  {name:28} {source:9} n {len(rows):4}  right {share:.3f}  AUROC of logit {ranks}", flush=True)
 
 
-def fit_all(documents: list[Labelled], folds: np.ndarray, known: list[frozenset[str]]) -> dict[str, list[FieldModel]]:
-    """Return every model by name, one for each left-out fold and the whole one last."""
+def fit_all(documents: list[Labelled], folds: np.ndarray, known: list[frozenset[str]]) -> dict[str, Fitted]:
+    """Return what is fitted for every field, and for every kind of field under `generic:KIND`."""
     examples = examples_of(documents, folds, known)
     jobs = {f: ([e for e in examples if e.field == f], None) for f in dict.fromkeys(e.field for e in examples)}
     for kind in dict.fromkeys(e.fast.pool.kind for e in examples):
@@ -111,7 +136,7 @@ def fit_all(documents: list[Labelled], folds: np.ndarray, known: list[frozenset[
             e for e in examples if e.fast.pool.kind == kind and e.want is not None and rng.random() < _GENERIC_SHARE
         ]
         jobs[f"generic:{kind}"] = (some, generic_columns(kind))
-    done = Parallel(n_jobs=2, batch_size=1)(delayed(fit_model)(n, e, folds, c) for n, (e, c) in jobs.items())
+    done = Parallel(n_jobs=2, batch_size=1)(delayed(fit_field)(n, e, folds, c) for n, (e, c) in jobs.items())
     return dict(zip(jobs, done, strict=True))
 
 
@@ -123,11 +148,11 @@ def main() -> None:
     documents = load(options.data)
     folds = folds_of(documents)
     known = vocabularies(documents, folds)
-    models = fit_all(documents, folds, known)
+    models = with_confidence(fit_all(documents, folds, known), folds)
     details = {"documents": len(documents), "synthetic": SYNTHETIC} | fit_document_types(documents, folds)
     SCORERS.mkdir(parents=True, exist_ok=True)
     for fold in range(FOLDS + 1):
-        scorer = Scorer({n: m[fold] for n, m in models.items()}, known[fold], VERSION, details)
+        scorer = Scorer(models[fold], known[fold], VERSION, details)
         save_scorer(scorer, SCORERS / f"fold{fold}.npz" if fold < FOLDS else SCORERS / "all.npz")
         if fold == FOLDS and options.write:
             save_scorer(scorer, OUTPUT)

@@ -66,7 +66,7 @@ class Judge:
         """Return the fused probability of one reading before anything is chosen; 0 for an unreadable value."""
         other = choice.fast if from_deep else choice.deep
         agree = other is not None and same_reading(choice.spec, reading, other)
-        signals = reading_signals(reading, other, agree, checks, score, from_deep, required=choice.spec.required)
+        signals = reading_signals(reading, other, agree, checks, score, required=choice.spec.required)
         return 0.0 if unreadable(reading) else fuse(signals, self.weights)
 
 

@@ -16,7 +16,6 @@ ones. A signal that is None is missing and adds its feature's `missing` weight i
     missing        1 when it claims so of a required field
     by_validator   1 when a checksum or arithmetic chose this reading against the other
     by_grounding   1 when it was chosen because the other is not on the page
-    from_deep      1 when the reading is the deep lane's
     min_logprob    smallest log-probability among the value's own tokens
 """
 
@@ -29,7 +28,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from router.errors import SettingsError
 from router.evaluate import levenshtein
@@ -53,7 +52,7 @@ class FusionWeights(Frozen):
     """Weights of the logistic fusion, and the two constants of the merge.
 
     `floor`: below it no reading is believed. `deep_margin`: by how much the deep reading must be more probable to
-    replace a different fast one, which keeps the harm rate low.
+    replace a different fast one; under 0 where the deep lane knows all that the fast one does and more.
     """
 
     version: str
@@ -61,7 +60,7 @@ class FusionWeights(Frozen):
     intercept: float
     features: dict[str, Feature]
     floor: Unit = 0.3
-    deep_margin: Unit = 0.05
+    deep_margin: float = Field(default=0.05, ge=-1.0, le=1.0)
 
 
 @cache
@@ -115,7 +114,6 @@ def reading_signals(
     agree: bool,
     checks: Sequence[Check] = (),
     grounding_score: float | None = None,
-    from_deep: bool = False,
     rule: MergeRule | None = None,
     required: bool = False,
 ) -> dict[str, float | None]:
@@ -139,7 +137,6 @@ def reading_signals(
         "missing": float(required and not reading.present),
         "by_validator": float(rule == "validator"),
         "by_grounding": float(rule == "grounded"),
-        "from_deep": float(from_deep),
         "min_logprob": own_signals.get("min_logprob"),
     }
 

@@ -88,7 +88,7 @@ def _decide(spec: FieldSpec, fast: FieldValue | None, deep: FieldValue | None, j
     if fast is None or deep is None:
         lone = fast or deep
         return Choice(spec, fast, deep, lone, fast is None, "only") if lone else None
-    choice = Choice(spec, fast, deep, fast, False, "agree")
+    choice = Choice(spec, fast, deep, deep, True, "agree")
     if same_reading(spec, fast, deep):
         return choice
     checks = [field_checks(r, spec, judge.today) for r in (fast, deep)]
@@ -133,7 +133,7 @@ def _finish(choice: Choice, checks: tuple[Check, ...], judge: Judge) -> MergedFi
     score, place = judge.locate(chosen, choice.spec)
     agree = other is not None and same_reading(choice.spec, chosen, other)
     required = choice.spec.required
-    signals = reading_signals(chosen, other, agree, checks, score, choice.from_deep, choice.rule, required)
+    signals = reading_signals(chosen, other, agree, checks, score, choice.rule, required)
     known = chosen.confidence is not None or other is not None
     probability = 0.0 if unreadable(chosen) else fuse(signals, judge.weights)
     update: dict[str, object] = {"confidence": probability if known else None, "checks": checks, "alternatives": ()}

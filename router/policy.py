@@ -37,10 +37,9 @@ class Policy(Frozen):
 
     `threshold`: a document is never sent straight to the deep lane under this score. `confidence_thresholds`: a field
     at or over its own (else `default_confidence_threshold`; `absence_threshold` where it is claimed absent) is sure
-    enough. `field_gains`: measured share of the fast lane's wrong values that become right minus right ones that become
-    wrong per wrong one; 0 keeps a field from ever being escalated. `budget`: the share of all fields that may go deep,
-    held through `gain_by_share`, pairs (share of a representative traffic's fields, expected gain that this share
-    exceeds), share rising.
+    enough. `field_gains`: the share of a field's errors that escalation repairs, 1 where not named, 0 keeps one from
+    being escalated. `budget`: the share of all fields that may go deep, held through `gain_by_share`, pairs (share
+    of a representative traffic's fields, expected gain that this share exceeds), share rising.
     """
 
     version: str
@@ -48,7 +47,6 @@ class Policy(Frozen):
     default_confidence_threshold: Unit = 0.8
     absence_threshold: Unit = 0.5
     confidence_thresholds: dict[str, Unit] = Field(default_factory=dict)
-    default_field_gain: Unit = 1.0
     field_gains: dict[str, Unit] = Field(default_factory=dict)
     risks: Risks = Risks()
     budget: Unit = 0.1
@@ -72,8 +70,8 @@ class Policy(Frozen):
         return float(np.interp(self.budget, shares, gains))
 
     def gain(self, field: str) -> float:
-        """Return how much of a field's errors escalation repairs."""
-        return self.field_gains.get(field, self.default_field_gain)
+        """Return how much of a field's errors escalation repairs, in [0,1]."""
+        return self.field_gains.get(field, 1.0)
 
 
 class Review(Frozen):

@@ -196,8 +196,8 @@ def test_a_thorough_reading_keeps_the_first_and_adds_two_aligned_ones(
 
 
 def test_a_line_in_doubt_is_read_again_on_a_repaired_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    faint = 255 - (255 - np.asarray(drawn()).astype(np.float32)) * 0.12
-    noisy = np.clip(faint + np.random.default_rng(0).normal(0, 9, faint.shape), 0, 255).astype(np.uint8)
+    faint = 255 - (255 - np.asarray(drawn()).astype(np.float32)) * 0.10
+    noisy = np.clip(faint + np.random.default_rng(0).normal(0, 14, faint.shape), 0, 255).astype(np.uint8)
     once = engine.read_page(noisy, 1)
     doubtful = sum(engine.is_doubtful(line.readings[0]) for line in once.lines)
     repaired = []

@@ -11,7 +11,7 @@ from bad_inputs import encode, picture, text_pdf
 from backends.fake import create as create_fake
 from router.documents import open_document
 from router.errors import ExtractionError, RetryableError
-from router.policy import load_policy
+from router.policy import Policy, load_policy
 from router.schema import builtin, parse_schema
 from workers import pipeline
 from workers.local import DocumentWorker, Outcome, run_documents
@@ -26,6 +26,7 @@ NOTE = parse_schema(
 )
 SURE = {"note_number": "N-1", "sender": "Mill", "weight": "12.50"}
 SCAN = encode(picture(), "PNG")
+EAGER = Policy(version="eager", budget=1.0)
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +57,7 @@ def test_a_sure_document_never_sees_the_deep_lane():
 
 def test_only_the_doubtful_fields_are_read_again_and_merged():
     said = "note_number: N-1\nsender: Mill"
-    result = process(
-        [{"fields": SURE}, {"tier": "fast", "text": said}], policy=load_policy().model_copy(update={"budget": 1.0})
-    )
+    result = process([{"fields": SURE}, {"tier": "fast", "text": said}], policy=EAGER)
     assert "weight" in result.escalated_fields
     assert set(result.escalation_reasons) == set(result.escalated_fields)
     weight = result.fields["weight"]
@@ -79,7 +78,7 @@ def test_the_deep_lane_is_asked_for_the_named_fields_only():
 
     deep = Recorder()
     fast = create_fake([{"text": "note_number: N-1\nsender: Mill\nweight: NOT_FOUND"}, {"fields": SURE}])
-    policy = load_policy().model_copy(update={"budget": 1.0})
+    policy = EAGER
     with open_document(SCAN, "note.png") as opened:
         result = process_document(opened.document, opened, NOTE, Lanes(fast, deep), policy)
     assert deep.asked
@@ -97,7 +96,7 @@ def test_a_forced_tier_uses_that_lane_alone(tier):
 
 def test_a_deep_lane_that_fails_for_good_leaves_the_fast_result_with_gaps():
     rules = [{"tier": "fast", "text": "note_number: N-1\nsender: Mill"}, {"tier": "deep", "error": "extraction"}]
-    result = process(rules, policy=load_policy().model_copy(update={"budget": 1.0}))
+    result = process(rules, policy=EAGER)
     assert result.status in {"done_with_gaps", "needs_review"}
     assert "deep lane failed" in result.route.reason
     assert result.fields["note_number"].chosen.value == "N-1"

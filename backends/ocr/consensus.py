@@ -1,9 +1,9 @@
-"""One reading out of several: word by word, the spelling that most recognisers and the vocabulary support.
+"""One reading out of several: word by word, the first one's spelling unless the others know better.
 
-Readings of one line are aligned letter by letter, each word of the first is compared with what the others read in its
-place, and the best supported spelling stands (ROVER: Fiscus 1997, here with the first reading's words as slots). Blanks
-and punctuation are the first reading's. A letter's confidence becomes the support of its word, so that disagreement
-shows. Knows no field.
+Readings of one line are aligned letter by letter, and each word of the first is compared with what the others read in
+its place (ROVER: Fiscus 1997, here with the first reading's words as slots). Another spelling stands if it is a known
+word, or if all others agree on it where the first is doubtful. Blanks and punctuation are the first
+reading's. A letter's confidence becomes the support of its word, so that disagreement shows. Knows no field.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from typing import NamedTuple
 
 from backends.ocr.layout import DocumentLayout, Segment, build_layout, document_layout
 from backends.ocr.repair import plain
 
 READER_WEIGHTS = (1.0, 0.7, 0.8)
 """How far each reading is trusted: first recogniser, second recogniser, first one on a repaired picture."""
-_KNOWN_WORD_BONUS = 0.8
+_DOUBTFUL_BELOW = 0.75
 _WORD = re.compile(r"[^\s]+")
 _LETTERS = re.compile(r"[^\W\d_]{3,}")
 
@@ -46,7 +47,7 @@ def consensus_layout(readings: Sequence[DocumentLayout], vocabulary: frozenset[s
 def consensus_segment(first: Segment, others: Sequence[Segment | None], vocabulary: frozenset[str]) -> Segment:
     """Return the first reading of a line, each word in its best supported spelling."""
     aligned = [_Alignment(first, other) if other is not None else None for other in others]
-    pieces: list[tuple[str, list[float], list[float], str, list[float]]] = []
+    pieces: list[_Piece] = []
     at = 0
     for match in _WORD.finditer(first.text):
         start, end = match.span()
@@ -60,48 +61,58 @@ def consensus_segment(first: Segment, others: Sequence[Segment | None], vocabula
     pieces.append(_slice(first, at, len(first.text)))
     return replace(
         first,
-        text="".join(p[0] for p in pieces),
-        character_confidences=tuple(c for p in pieces for c in p[1]),
-        character_positions=tuple(x for p in pieces for x in p[2]),
-        runners_up="".join(p[3] for p in pieces),
-        runner_up_confidences=tuple(c for p in pieces for c in p[4]),
+        text="".join(p.text for p in pieces),
+        character_confidences=tuple(c for p in pieces for c in p.confidences),
+        character_positions=tuple(x for p in pieces for x in p.positions),
+        runners_up="".join(p.runners_up for p in pieces),
+        runner_up_confidences=tuple(c for p in pieces for c in p.runner_up_confidences),
     )
 
 
-def _slice(s: Segment, start: int, end: int) -> tuple[str, list[float], list[float], str, list[float]]:
-    return (
-        s.text[start:end],
-        list(s.character_confidences[start:end]),
-        list(s.character_positions[start:end]),
-        s.runners_up[start:end],
-        list(s.runner_up_confidences[start:end]),
+class _Piece(NamedTuple):
+    """A stretch of a segment, character by character."""
+
+    text: str
+    confidences: Sequence[float]
+    positions: Sequence[float]
+    runners_up: str
+    runner_up_confidences: Sequence[float]
+
+
+def _slice(s: Segment, start: int, end: int) -> _Piece:
+    confidences, positions = s.character_confidences[start:end], s.character_positions[start:end]
+    return _Piece(
+        s.text[start:end], confidences, positions, s.runners_up[start:end], s.runner_up_confidences[start:end]
     )
 
 
-def _spelt(
-    first: Segment, start: int, end: int, spellings: Sequence[_Spelling], vocabulary: frozenset[str]
-) -> tuple[str, list[float], list[float], str, list[float]]:
+def _spelt(first: Segment, start: int, end: int, spellings: Sequence[_Spelling], vocabulary: frozenset[str]) -> _Piece:
     support: dict[str, float] = {}
     for s in spellings:
         support[_letters(s.text)] = support.get(_letters(s.text), 0.0) + s.weight * s.probability
-    total = sum(s.weight for s in spellings)
-    merit = {t: v + (_KNOWN_WORD_BONUS if _is_known(t, vocabulary) else 0.0) for t, v in support.items() if t}
-    own = _letters(first.text[start:end])
-    best = max(merit, key=lambda t: (merit[t], t == own), default=own)
-    share = support.get(best, total) / total
-    if best == own or not best:
-        text, confidences, positions, seconds, second_confidences = _slice(first, start, end)
-        return (
-            text,
-            [min(c, share) if len(spellings) > 1 else c for c in confidences],
-            positions,
-            seconds,
-            second_confidences,
-        )
+    best = _best_spelling(spellings, support, vocabulary)
+    share = support[best] / sum(s.weight for s in spellings)
+    if best == _letters(spellings[0].text):
+        own = _slice(first, start, end)
+        return own if len(spellings) == 1 else own._replace(confidences=[min(c, share) for c in own.confidences])
     text = next(s.text for s in spellings if _letters(s.text) == best)
     left, right = first.character_positions[start], first.character_positions[end - 1]
     positions = [left + (right - left) * (k + 0.5) / len(text) for k in range(len(text))]
-    return text, [share] * len(text), positions, text, [0.0] * len(text)
+    return _Piece(text, [share] * len(text), positions, text, [0.0] * len(text))
+
+
+def _best_spelling(spellings: Sequence[_Spelling], support: dict[str, float], vocabulary: frozenset[str]) -> str:
+    """Return the letters chosen: the first reading's, unless they are doubtful and the others know better."""
+    own, *others = (_letters(s.text) for s in spellings)
+    known = [t for t in support if _is_known(t, vocabulary)]
+    if not own or own in known:
+        return own
+    if known:
+        return max(known, key=lambda t: support[t])
+    agreed = len(others) > 1 and len(set(others)) == 1 and spellings[0].probability < _DOUBTFUL_BELOW
+    # a recogniser drops letters more readily than it makes them up, but digits it does confuse with letters
+    fuller = len(others[0]) >= len(own) or any(c.isdigit() for c in own) if others else False
+    return others[0] if agreed and fuller and others[0] else own
 
 
 def _is_known(letters: str, vocabulary: frozenset[str]) -> bool:
