@@ -20,7 +20,7 @@ from router.schema import AUTO, builtin
 from router.types import Tier
 
 _WEIGHTS = {"receipts": 1.0, "invoices": 1.0, "pdfs": 1.0}
-_DRAWN_WEIGHT = 0.02
+_DRAWN_WEIGHT = 0.1
 """What is read from a picture decides how a reading's certainty counts; the rest keeps the other fields in range."""
 _INVERSE_PENALTY = 0.01
 _INTERCEPT_SCALE = 2.0
