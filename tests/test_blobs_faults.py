@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,17 +91,20 @@ def test_a_writer_that_is_killed_leaves_nothing_to_read(folder):
 
 
 # -- no space
-@pytest.fixture
+@contextmanager
 def small_files():
+    """Let no file of this process grow over 10 KB; pytest's own output may be a file, so for a moment only."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_said_and_leaves_nothing_behind(folder, small_files):
+def test_a_full_disk_is_said_and_leaves_nothing_behind(folder):
     for put in (lambda: folder.put_original(bytes(20_000)), lambda: folder.put_json("results", "a.1", "x" * 20_000)):
-        with pytest.raises(BlobError, match="no space left") as caught:
+        with small_files(), pytest.raises(BlobError, match="no space left") as caught:
             put()
         assert caught.value.retryable
     assert [path for path in Path(folder.place).rglob("*") if path.is_file()] == []
