@@ -5,6 +5,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -40,7 +41,7 @@ assert "workers" not in sys.modules
 broker, prefix, arguments = sys.argv[1:]
 app = Celery(broker=broker)
 app.conf.broker_transport_options = {"global_keyprefix": prefix, "queue_order_strategy": "priority"}
-app.send_task("docroute.submit", kwargs=json.loads(arguments), queue="intake", priority=3, ignore_result=True)
+app.send_task("docroute.submit", kwargs=json.loads(arguments), queue="intake")
 """
 
 
@@ -239,13 +240,34 @@ def test_a_bare_message_that_goes_back_to_its_queue_is_taken_again(service: Serv
     assert service.job("again").state == "done"
 
 
-def test_a_message_that_no_task_understands_stops_no_worker(service: ServiceProcesses) -> None:
-    for broken in (
-        b'{"body": "e30=", "properties": {}}',
-        bare_message({}, 2).replace(b"docroute.submit", b"unheard.of"),
-    ):
+def test_messages_that_no_task_understands_stop_no_worker(service: ServiceProcesses) -> None:
+    nameless = json.loads(bare_message({}, 2))
+    nameless["body"] = base64.b64encode(b'[["file:///note.png"], {}, {}]').decode()
+    unknown = bare_message({}, 2).replace(b"docroute.submit", b"unheard.of")
+    for broken in (b'{"body": "e30=", "properties": {}}', unknown, json.dumps(nameless).encode()):
         push(service, broken)
     push(service, bare_message(arguments_of(service, job_id="good"), 2))
     service.start("intake", "fast")
-    wait_for(lambda: service.ended() == 1, "the job behind them has ended")
+    wait_for(lambda: service.ended() == 2, "the job behind them has ended, and one of them is a failed job")
     assert service.job("good").state == "done"
+    (refused,) = service.store.jobs(state="failed")
+    assert "arguments without a name" in (refused.error or "")
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's list of child processes")
+def test_a_submission_whose_process_dies_before_there_is_a_job_is_taken_again(service: ServiceProcesses) -> None:
+    with (service.folder / "documents" / "note.png").open("ab") as file:
+        file.truncate(90_000_000)  # fetching takes a while
+    (intake, _) = service.start("intake", "fast")
+    wait_for(lambda: children_of(intake.pid), "the worker has a process for its tasks")
+    queues = BrokerQueues(service.settings.service.broker)
+    push(service, bare_message(arguments_of(service, job_id="dies"), 2))
+    wait_for(lambda: queues.unacked().count, "the submission is taken")
+    os.kill(children_of(intake.pid)[0], signal.SIGKILL)
+    queues.close()
+    wait_for(lambda: service.ended() == 1, "the job has ended")
+    assert service.store.counts()["done"] == 1
