@@ -23,7 +23,15 @@ from workers.submission import Submission
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ("README.md", "DESIGN.md", "CONTRIBUTING.md", "CHANGELOG.md", "samples/README.md")
+PAGES = (
+    "README.md",
+    "DESIGN.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "samples/README.md",
+    "docker/README.md",
+    "benchmarks/README.md",
+)
 ACTIVATE = ". .venv/bin/activate"
 
 
@@ -222,6 +230,13 @@ def test_the_settings_in_the_text_are_settings():
     assert Settings.model_validate(shown).model_dump(exclude_unset=True, mode="json") == shown
 
 
+def test_the_example_settings_are_valid_and_those_of_the_service_are_the_defaults():
+    text = (ROOT / "examples/docroute.toml").read_text(encoding="utf-8")
+    assert Settings.model_validate(tomllib.loads(text)).service == Settings().service
+    with_all = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))
+    assert Settings.model_validate(with_all).service.model_dump(exclude_unset=True).keys() == with_all["service"].keys()
+
+
 def test_the_contract_in_the_text_is_that_of_the_code():
     (table,) = re.findall(r"^\| argument \|.*?\n\n", README, re.DOTALL | re.MULTILINE)
     named = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
@@ -257,4 +272,4 @@ def test_the_schema_in_the_text_is_valid_and_part_of_the_example():
 def test_every_link_leads_to_a_file(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith(("http", "#"))]
-    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link.partition("#")[0]).exists()] == []
