@@ -73,3 +73,8 @@ class Step:
             "attempts": self.data.attempts | {stage: self.job.attempts},
         }
         return self.data.model_copy(update=own | changes)
+
+
+def blob_name(job_id: str, token: int) -> str:
+    """Return the name under which the holder of a lease keeps what it made; no two attempts share one."""
+    return f"{job_id}.{token}"

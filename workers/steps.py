@@ -16,11 +16,11 @@ from workers.endings import Advance, Ending, Fail, Finish, Retry
 from workers.jobs import Job, Stage
 from workers.runtime import Runtime, StepReport
 from workers.serialise import Json, result_json
-from workers.step import Step
+from workers.step import Step, blob_name
 from workers.step_report import report_of
 from workers.steps_failure import ending_of, retry_or_fail, stand_in
 from workers.steps_intake import intake
-from workers.steps_lanes import deep, fast
+from workers.steps_lanes import EXTRACTIONS, deep, fast
 
 RESULTS = "results"
 WORK: dict[Stage, Callable[[Step], Ending]] = {"intake": intake, "fast": fast, "deep": deep}
@@ -110,7 +110,7 @@ def _advance(step: Step, ending: Advance) -> str:
 
 def _finish(step: Step, ending: Finish) -> str:
     job, result = step.job, ending.result
-    blob = step.runtime.blobs.put_json(RESULTS, f"{job.id}.{step.lease.token}", result_document(step, ending))
+    blob = step.runtime.blobs.put_json(RESULTS, blob_name(job.id, step.lease.token), result_document(step, ending))
     confidences = [merged.chosen.confidence for merged in result.fields.values()]
     lowest = min((value for value in confidences if value is not None), default=None)
     data = ending.data.dump()
@@ -120,7 +120,17 @@ def _finish(step: Step, ending: Finish) -> str:
     if ending.used_blob:
         with suppress(BlobError):
             step.runtime.blobs.delete(ending.used_blob)
+    if step.lease.token > len(ending.data.attempts):  # more leases than stages
+        _clear_after(step)
     return str(result.status)
+
+
+def _clear_after(step: Step) -> None:
+    """Remove what earlier attempts wrote and had no time to hand over, as when their worker was killed."""
+    with suppress(BlobError):
+        for token in range(1, step.lease.token):
+            for kind in (RESULTS, EXTRACTIONS):
+                step.runtime.blobs.delete(f"{kind}/{blob_name(step.job.id, token)}.json")
 
 
 def result_document(step: Step, ending: Finish) -> Json:
