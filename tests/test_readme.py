@@ -189,6 +189,17 @@ def test_what_runs_until_it_is_stopped_has_the_options_that_are_shown():
         assert [word for word in line.split() if word.startswith("--") and word not in told] == []
 
 
+def test_the_live_view_in_the_text_is_that_of_a_stack():
+    (shown,) = [block for block in fenced("text") if "queue   waiting" in block]
+    drawn = (ROOT / "workers/live_view.py").read_text(encoding="utf-8")
+    heads = [line for line in shown.splitlines() if line.startswith(("queue ", "ended "))]
+    columns = [column for head in heads for column in re.split(r"\s{2,}", head)]
+    assert [column for column in columns if f'"{column}"' not in drawn] == []
+    for words in ("documents a minute", "of fields escalated"):
+        assert words in shown
+        assert words in drawn
+
+
 def program(words):
     (found,) = [text for text in PROGRAMS if words in text]
     return found
