@@ -1,15 +1,12 @@
 """Workers and the server killed at any moment: every job ends, once, and its log tells what happened."""
 
 import random
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from steps_world import NO_NUMBER, SURE
 from valkey_server import ValkeyServer
-from worker_processes import DEADLINE_S, ServiceProcesses, Start, page, wait_for
+from worker_processes import DEADLINE_S, Start, page, wait_for
 
 from benchmarks.service_invariants import blobs_by_job
 from workers.jobs import STAGES, Stage
@@ -32,28 +29,6 @@ def put_and_die(blobs, kind, name, value, durable=True, put=Blobs.put_json):
 
 Blobs.put_json = put_and_die
 """
-
-
-@contextmanager
-def supervised(service: ServiceProcesses, *stages: Stage) -> Iterator[list[int]]:
-    """Keep one worker of each stage running, as a supervisor does; gives the exit codes of those that died."""
-    stopped, codes = threading.Event(), []
-    workers = dict(zip(stages, service.start(*stages), strict=True))
-
-    def watch() -> None:
-        while not stopped.wait(0.1):
-            for stage, worker in workers.items():
-                if worker.poll() is not None:
-                    codes.append(worker.returncode)
-                    (workers[stage],) = service.start(stage)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield codes
-    finally:
-        stopped.set()
-        watcher.join()
 
 
 def test_workers_of_every_kind_killed_at_random_moments_lose_and_double_nothing(service: Start) -> None:
@@ -106,21 +81,6 @@ def test_what_a_worker_wrote_before_it_was_killed_is_cleared_away(service: Start
     s.wait_until_ended(1)
     assert "expired" in s.kinds("job")
     s.assert_sound(1)
-
-
-def test_a_poison_document_among_many_good_ones_dies_alone(service: Start) -> None:
-    s = service(SURE, {"document": "poison.png", "error": "crash"}, DOCROUTE_SERVICE__STEPS__LEASE_S="1.0")
-    s.start("intake")
-    with supervised(s, "fast") as codes:
-        for number in range(100):
-            s.submit(page(number), f"job{number}")
-            if number == 50:
-                s.submit(page(999), "poison")
-        s.wait_until_ended(101)
-    assert s.store.counts()["done"] == 100
-    assert [letter.job_id for letter in s.store.dead()] == ["poison"]
-    assert codes.count(70) == 3
-    s.assert_sound(101)
 
 
 def test_workers_told_to_stop_again_and_again_under_load_end_what_they_began(service: Start) -> None:

@@ -99,6 +99,14 @@ class ServiceProcesses:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(STOP_S)
 
+    def pause(self, process: subprocess.Popen[bytes]) -> None:
+        """Let a worker do nothing until `go_on`, as a machine that hangs for a while."""
+        os.killpg(process.pid, signal.SIGSTOP)
+
+    def go_on(self, process: subprocess.Popen[bytes]) -> None:
+        """End a pause."""
+        os.killpg(process.pid, signal.SIGCONT)
+
     def terminate(self, *processes: subprocess.Popen[bytes]) -> list[int]:
         """Tell workers to stop, and return their exit codes."""
         for process in processes:

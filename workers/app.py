@@ -45,6 +45,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": transport_options(settings),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # a server that refuses a command, as one whose memory is full, is no reason for a worker to end
+        "broker_channel_error_retry": True,
         "task_queues": [Queue(stage, routing_key=stage) for stage in STAGES],
         "task_default_queue": "intake",
         "task_create_missing_queues": False,
