@@ -24,6 +24,7 @@ from workers.lease import LeaseKeeper
 from workers.load import Traffic
 from workers.local import create_policy
 from workers.settings import Settings
+from workers.storage_guard import StorageGuard
 from workers.store import Store
 
 Publish = Callable[[Job], None]
@@ -90,6 +91,11 @@ class Runtime:
         return make_blobs(self.settings.service.blobs)
 
     @cached_property
+    def storage(self) -> StorageGuard:
+        """What keeps this process from taking work while its blobs fail."""
+        return StorageGuard(lambda: self.blobs.check())
+
+    @cached_property
     def policy(self) -> Policy:
         """The policy as it was shipped or set."""
         return create_policy(self.settings)
@@ -123,7 +129,7 @@ class Runtime:
 
     def prepare(self, stage: Stage) -> None:
         """Make what the steps of a stage need, before threads share it; raise `DocrouteError` for what cannot be."""
-        _ = self.blobs, self.policy, self.traffic, self.leases
+        _ = self.blobs, self.storage, self.policy, self.traffic, self.leases
         if stage == "intake":
             _ = self.costs
         else:

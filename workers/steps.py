@@ -28,7 +28,11 @@ _LOG = logging.getLogger(__name__)
 
 
 def run_step(runtime: Runtime, stage: Stage, job_id: str, worker: str) -> str:
-    """Do one stage of a job, publish the next, and return in a word or two how it ended; raise `StoreError`."""
+    """Do one stage of a job, publish the next, and return in a word or two how it ended.
+
+    Raise `StoreError`, or `BlobError` before anything has begun, where the job must wait for what it needs.
+    """
+    runtime.storage.require()
     steps = runtime.settings.service.steps
     begun = runtime.store.begin(job_id, stage, worker, steps.lease_s, steps.max_attempts)
     job = begun.job
@@ -54,6 +58,7 @@ def _run(step: Step, exhausted: bool) -> StepReport:
     try:
         outcome = settle(step, ending)
     except BlobError as exc:
+        runtime.storage.doubt(exc)
         ending = retry_or_fail(step, exc)
         outcome = settle(step, ending)
     report = report_of(step, ending, outcome)
@@ -66,6 +71,8 @@ def _work(step: Step) -> Ending:
     try:
         return WORK[step.job.stage](step)
     except Exception as exc:
+        if isinstance(exc, BlobError):
+            step.runtime.storage.doubt(exc)
         if not isinstance(exc, DocrouteError):
             _LOG.exception("job %s: the %s step failed", step.job.id, step.job.stage)
         return ending_of(step, exc)
