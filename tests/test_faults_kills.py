@@ -83,6 +83,29 @@ def test_what_a_worker_wrote_before_it_was_killed_is_cleared_away(service: Start
     s.assert_sound(1)
 
 
+def test_documents_that_kill_their_workers_take_none_of_those_beside_them_along(service: Start) -> None:
+    s = service(
+        SURE,
+        {"document": "poison.png", "error": "crash"},
+        {"tier": "fast", "delay_s": 0.3},
+        DOCROUTE_SERVICE__STEPS__LEASE_S="1.0",
+    )
+    s.start("intake")
+    for number in range(20):
+        s.submit(page(number), f"job{number}", uri="poison.png" if number in {3, 5} else "good.png")
+    wait_for(lambda: s.store.waiting_count("fast") == 20, "all are routed")
+    codes = []
+    while s.ended() < 20:
+        (fast,) = s.start("fast")
+        while fast.poll() is None and s.ended() < 20:
+            time.sleep(0.05)
+        codes.append(fast.poll())
+    assert codes.count(70) >= 3
+    assert s.store.counts()["done"] == 18
+    assert {letter.job_id for letter in s.store.dead()} == {"job3", "job5"}
+    s.assert_sound(20)
+
+
 def test_workers_told_to_stop_again_and_again_under_load_end_what_they_began(service: Start) -> None:
     s = service(*THROUGH_ALL)
     for number in range(DOCUMENTS):

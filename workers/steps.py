@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from router.errors import BlobError, DocrouteError
 from workers.endings import Advance, Ending, Fail, Finish, Retry
-from workers.jobs import Job, Stage
+from workers.jobs import Begun, Job, Stage
 from workers.runtime import Runtime, StepReport
 from workers.serialise import Json, result_json
 from workers.step import Step, blob_name
@@ -34,12 +34,21 @@ def run_step(runtime: Runtime, stage: Stage, job_id: str, worker: str) -> str:
     """
     runtime.storage.require()
     steps = runtime.settings.service.steps
-    begun = runtime.store.begin(job_id, stage, worker, steps.lease_s, steps.max_attempts)
+    for alone in (False, True):
+        # The gate comes first: whoever waits behind it has begun nothing that would die with another's process.
+        with runtime.gate.passage(alone):
+            begun = runtime.store.begin(job_id, stage, worker, steps.lease_s, steps.max_attempts, alone)
+            if begun.outcome != "risky":
+                return _run_begun(runtime, stage, job_id, begun)
+    raise AssertionError("unreachable")
+
+
+def _run_begun(runtime: Runtime, stage: Stage, job_id: str, begun: Begun) -> str:
     job = begun.job
     if job is None or job.lease is None or begun.outcome not in {"started", "exhausted"}:
         _LOG.info("job %s: nothing to do in %s (%s)", job_id, stage, begun.outcome)
         return begun.outcome
-    with runtime.leases.hold(job_id, job.lease.token, steps.lease_s) as held:
+    with runtime.leases.hold(job_id, job.lease.token, runtime.settings.service.steps.lease_s) as held:
         step = Step(runtime, job, job.lease, held)
         report = _run(step, exhausted=begun.outcome == "exhausted")
     runtime.observe(report)
@@ -50,11 +59,8 @@ def run_step(runtime: Runtime, stage: Stage, job_id: str, worker: str) -> str:
 
 def _run(step: Step, exhausted: bool) -> StepReport:
     runtime, held = step.runtime, step.held
-    with runtime.gate.passage(alone=_killed_before(step)):
-        if held.lost.is_set():
-            return report_of(step, None, "late")
-        with runtime.leases.deadline(held, runtime.settings.document_timeout_s):
-            ending = _gave_up(step) if exhausted else _work(step)
+    with runtime.leases.deadline(held, runtime.settings.document_timeout_s):
+        ending = _gave_up(step) if exhausted else _work(step)
     try:
         outcome = settle(step, ending)
     except BlobError as exc:
@@ -82,14 +88,6 @@ def _gave_up(step: Step) -> Ending:
     """End a job whose workers died at its deep reading with what the fast lane read."""
     error = step.job.error or f"its worker died {step.job.attempts - 1} times"
     return stand_in(step, error) or Fail(error, dead=True)
-
-
-def _killed_before(step: Step) -> bool:
-    """Return whether an earlier attempt at this stage ended with its worker."""
-    if step.job.attempts < 2:
-        return False
-    events = step.runtime.store.events(step.job.id)
-    return any(event.kind == "expired" and event.stage == step.job.stage for event in events)
 
 
 def settle(step: Step, ending: Ending) -> str:
