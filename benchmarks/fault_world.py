@@ -74,6 +74,10 @@ class SupervisedWorkers:
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
 
+    def name(self, stage: Stage) -> str:
+        """Return how the leases of the worker that runs now begin."""
+        return f"{stage}-{self._workers[stage].pid}@"
+
     def kill(self, stage: Stage) -> None:
         """End a worker at once and start another."""
         with self._lock:

@@ -92,8 +92,9 @@ class World:
         return ended >= self.submitted
 
     def at_work(self, stage: Stage) -> bool:
-        """Return whether a worker of this kind works on a job right now."""
-        return any(job.lease for job in self.store.jobs(stage=stage, order="oldest", limit=50))
+        """Return whether the worker of this kind, and not one that was killed, has begun a job."""
+        jobs, name = self.store.jobs(stage=stage, order="oldest", limit=100), self.workers.name(stage)
+        return any(job.lease and job.lease.worker.startswith(name) for job in jobs)
 
     def problems(self) -> list[str]:
         """Return what does not hold of the jobs, in words."""
