@@ -62,6 +62,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # it asks the result backend about every message that comes again, and fails the message where there is none
         "worker_deduplicate_successful_tasks": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_consumer": "workers.event_consumer:EventGatheringConsumer",
         "worker_send_task_events": True,
         "task_send_sent_event": True,
         "task_publish_retry_policy": {"max_retries": PUBLISH_TRIES, "interval_start": 0.1, "interval_step": 0.4},

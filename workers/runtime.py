@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +30,8 @@ from workers.storage_guard import StorageGuard
 from workers.store import Store
 
 Publish = Callable[[Job], None]
+LOOK_EVERY_S = 0.25
+"""How old the number of jobs that wait for the deep lane may be."""
 NOTE_S = 3.0
 """What a process counted reaches the store after this long at the latest."""
 ASSUMED_COSTS = {"fast": 1.0, "deep": 4.0}
@@ -82,6 +86,7 @@ class Runtime:
     note_messages: Callable[[], None] = lambda: None
     today: Callable[[], dt.date] = _today
     gate: SoloGate = field(default_factory=SoloGate)
+    _backlog: tuple[float, int] = (-math.inf, 0)
     _lanes: dict[Stage, Lane] = field(default_factory=dict)
     _making: threading.Lock = field(default_factory=threading.Lock)
 
@@ -109,6 +114,14 @@ class Runtime:
     def leases(self) -> LeaseKeeper:
         """What keeps leases running."""
         return LeaseKeeper(self.store, each_round=self.note)
+
+    def deep_backlog(self) -> int:
+        """Return how many jobs wait for the deep lane, or did a moment ago; raise `StoreError`."""
+        looked_at, waiting = self._backlog
+        if time.monotonic() - looked_at > LOOK_EVERY_S:
+            waiting = self.store.waiting_count("deep")
+            self._backlog = time.monotonic(), waiting
+        return waiting
 
     def note(self, older_than_s: float = NOTE_S) -> None:
         """Write down what was only kept in mind: messages at once, numbers after a while; raise `StoreError`."""

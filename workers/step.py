@@ -58,7 +58,7 @@ class Step:
         """Open the original; raise `DocumentError` or `BlobError`."""
         with self.times.measure("open"):
             data = self.runtime.blobs.open_original(self.job.spec.document_id)
-            opened = open_document(data, self.job.spec.uri, self.runtime.settings.limits)
+            opened = open_document(data, self.job.spec.uri, self.runtime.settings.limits, self.data.picture)
         with opened:
             yield opened
 

@@ -94,7 +94,7 @@ def _escalate(step: Step, risky: Review, schema: Schema) -> Escalation:
     if not risky.fields and not step.data.audit:
         return Escalation(())
     limit = step.runtime.settings.service.load.deep_limit
-    waiting = step.runtime.store.waiting_count("deep")
+    waiting = step.runtime.deep_backlog()
     if step.data.audit and waiting <= limit:
         return Escalation(schema.names())
     return limit_escalation(risky.fields, schema, waiting, limit)

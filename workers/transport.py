@@ -1,4 +1,4 @@
-"""Kombu's transport for Redis, with three repairs. Knows connections, and nothing of jobs.
+"""Kombu's transport for Redis, with repairs. Knows connections, and nothing of jobs.
 
 When a server goes away while threads of a pool acknowledge messages, kombu may use a channel whose connection is
 closed already. It then fails with an AttributeError, which Celery takes for the end of the worker instead of a lost
@@ -8,11 +8,15 @@ When a server has no memory left, it still gives messages out, but refuses the n
 none back: the message is gone, and the error ends the worker. Here both are done by scripts that a full server runs;
 they only put back what was taken out a moment before.
 
+The note that a worker has a message goes when it is done. Here it goes with the note of the next message or after a
+moment, and costs no trip of its own; a message whose note a dying worker leaves comes once more, and does no harm.
+
 For every single command kombu makes a new client object, which costs more than the command. Here a channel keeps one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import Any
@@ -22,6 +26,7 @@ from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 
 _NAME = "workers.transport:Transport"
+_GATHER_S = 0.05
 # A full server lets a script write that has removed something first, whether or not there was anything to remove.
 _NOTE = """
 redis.call('ZREM', KEYS[1], ARGV[1])
@@ -35,19 +40,68 @@ return redis.call(ARGV[1], KEYS[1], ARGV[2])
 
 
 class QoS(kombu_redis.QoS):  # type: ignore[misc]
-    """Notes what a worker has, on a full server too."""
+    """Notes what a worker has, on a full server too, and takes notes back together where a loop can wait a moment."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._done: list[str] = []
+        self._removal_is_due = False
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Note that this worker has a message."""
-        try:
-            super().append(message, delivery_tag)
-        except redis.OutOfMemoryError:
-            self._note(message, delivery_tag)
-            virtual.QoS.append(self, message, delivery_tag)
-
-    def _note(self, message: Any, delivery_tag: str) -> None:
-        where = message.delivery_info
+        """Note that this worker has a message, and remove the notes that wait for it."""
+        where, done = message.delivery_info, self._take_done()
         kept = json.dumps([message._raw, where["exchange"], where["routing_key"]])
+        try:
+            with self.pipe_or_acquire() as pipe:
+                pipe.zadd(self.unacked_index_key, {delivery_tag: time.time()})
+                pipe.hset(self.unacked_key, delivery_tag, kept)
+                self._remove(pipe, done).execute()
+        except redis.OutOfMemoryError:
+            self._done += done
+            self._note(kept, delivery_tag)
+        virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Take the note of a message back, with the next message's note or in a moment."""
+        loop = self.channel.connection.loop
+        if loop is None:
+            super().ack(delivery_tag)
+            return
+        self._done.append(delivery_tag)
+        virtual.QoS.ack(self, delivery_tag)
+        if not self._removal_is_due:
+            self._removal_is_due = True
+            loop.call_soon(loop.call_later, _GATHER_S, self.remove_done)
+
+    def remove_done(self) -> None:
+        """Remove the notes of all messages that are done with."""
+        self._removal_is_due = False
+        if done := self._take_done():
+            try:
+                with self.pipe_or_acquire() as pipe:
+                    self._remove(pipe, done).execute()
+            except redis.RedisError:
+                self._done += done
+                raise
+
+    def restore_unacked_once(self, *args: Any, **options: Any) -> None:
+        """Give back what was not done, when the channel closes."""
+        with contextlib.suppress(redis.RedisError, OSError):
+            self.remove_done()
+        super().restore_unacked_once(*args, **options)
+
+    def _take_done(self) -> list[str]:
+        done = self._done[:]
+        del self._done[: len(done)]  # what another thread adds meanwhile stays
+        return done
+
+    def _remove(self, pipe: Any, done: list[str]) -> Any:
+        if done:
+            pipe.zrem(self.unacked_index_key, *done)
+            pipe.hdel(self.unacked_key, *done)
+        return pipe
+
+    def _note(self, kept: str, delivery_tag: str) -> None:
         keys = [self.channel.global_keyprefix + key for key in (self.unacked_index_key, self.unacked_key)]
         with self.channel.conn_or_acquire() as client:
             client.eval(_NOTE, 2, *keys, delivery_tag, time.time(), kept)
@@ -105,6 +159,12 @@ class Transport(kombu_redis.Transport):  # type: ignore[misc]
     """The transport with that channel."""
 
     Channel = Channel
+    loop: Any = None
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Read messages in a loop."""
+        self.loop = loop
+        super().register_with_event_loop(connection, loop)
 
 
 def use_repaired_transport() -> None:
