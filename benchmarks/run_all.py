@@ -18,7 +18,12 @@ SYNTHETIC = [
     ["benchmarks.tables", "synth", "--kind", k, "--seeds", "9000:9060"]
     for k in ("invoice", "receipt", "bank_statement")
 ]
-SERVICE = [["benchmarks.service_faults", "--write"]]
+SERVICE = [
+    ["benchmarks.service_load", "--write"],
+    ["benchmarks.service_scaling", "--write"],
+    ["benchmarks.store_size"],
+    ["benchmarks.service_faults", "--write"],
+]
 LABELLED = [
     "benchmarks.readings",
     "benchmarks.train_scorer",

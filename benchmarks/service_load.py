@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ DEADLINE_S = 7200.0
 PLAIN = {"broker_transport": "kombu.transport.redis:Transport", "worker_consumer": "celery.worker.consumer:Consumer"}
 """What the service does not leave as Celery has it."""
 DONE_KEY = "bare:done"
+SUBMITTERS = 4
 POLL_S = 0.05
 PROGRESS_S = 10.0
 Report = dict[str, Any]
@@ -128,12 +130,13 @@ def service_rate(settings: Settings, environment: dict[str, str], folder: Path, 
     before = sum(store.counts()[state] for state in FINAL)
 
     def send() -> list[float]:
-        times = []
-        for number, data in enumerate(made):
+        def submit(number: int) -> float:
             started = time.perf_counter()
-            _submit(app, store, blobs, f"load{before + number}", data)
-            times.append((time.perf_counter() - started) * 1000)
-        return times
+            _submit(app, store, blobs, f"load{before + number}", made[number])
+            return (time.perf_counter() - started) * 1000
+
+        with ThreadPoolExecutor(SUBMITTERS) as pool:  # one alone waits for the disk most of the time
+            return list(pool.map(submit, range(documents)))
 
     with running(commands, environment, folder / "service.log") as pids:
         _await_workers(app)
@@ -209,6 +212,21 @@ def _cpu_s(app: Celery, pids: list[int]) -> dict[str, float]:
     }
 
 
+def prepare(folder: Path, url: str) -> dict[str, str]:
+    """Write the schema into a folder, and return the variables of a service whose fake lanes both read everything."""
+    (folder / f"{SCHEMA.name}.json").write_text(SCHEMA.model_dump_json(), encoding="utf-8")
+    return {
+        "DOCROUTE_SERVICE__BROKER__URL": url,
+        "DOCROUTE_SERVICE__BLOBS__URL": str(folder / "blobs"),
+        "DOCROUTE_SERVICE__LOAD__AUDIT_SHARE": "1.0",
+        "DOCROUTE_SERVICE__LOAD__DEEP_LIMIT": "10000000",
+        "DOCROUTE_LANES__FAST": "fake",
+        "DOCROUTE_LANES__DEEP": "fake",
+        "DOCROUTE_PROCESSES": str(PROCESSES),
+        "DOCROUTE_SERVICE__SCHEMAS": str(folder),
+    }
+
+
 def message_bytes(app: Celery, settings: Settings) -> int:
     """Return how long a message for the deep lane is as the server keeps it, with a long job id."""
     data: dict[str, JsonValue] = {"pages": 12, "fields": ["number", "total"]}
@@ -224,17 +242,7 @@ def measure(documents: int, rounds: int) -> Report:
     """Return the rates of both, round by round in turn."""
     with tempfile.TemporaryDirectory(prefix="service-load-") as name, running_server(Path(name)) as url:
         folder = Path(name)
-        environment = {
-            "DOCROUTE_SERVICE__BROKER__URL": url,
-            "DOCROUTE_SERVICE__BLOBS__URL": str(folder / "blobs"),
-            "DOCROUTE_SERVICE__LOAD__AUDIT_SHARE": "1.0",
-            "DOCROUTE_SERVICE__LOAD__DEEP_LIMIT": "10000000",
-            "DOCROUTE_LANES__FAST": "fake",
-            "DOCROUTE_LANES__DEEP": "fake",
-            "DOCROUTE_PROCESSES": str(PROCESSES),
-            "DOCROUTE_SERVICE__SCHEMAS": str(folder),
-        }
-        (folder / f"{SCHEMA.name}.json").write_text(SCHEMA.model_dump_json(), encoding="utf-8")
+        environment = prepare(folder, url)
         settings = load_settings(environment, folder)
         message = message_bytes(make_app(settings), settings)
         found = [
