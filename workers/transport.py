@@ -63,7 +63,7 @@ class QoS(kombu_redis.QoS):  # type: ignore[misc]
 
     def ack(self, delivery_tag: str) -> None:
         """Take the note of a message back, with the next message's note or in a moment."""
-        loop = self.channel.connection.loop
+        loop = getattr(self.channel.connection, "loop", None)  # there is no connection once the channel is closed
         if loop is None:
             super().ack(delivery_tag)
             return
@@ -74,9 +74,9 @@ class QoS(kombu_redis.QoS):  # type: ignore[misc]
             loop.call_soon(loop.call_later, _GATHER_S, self.remove_done)
 
     def remove_done(self) -> None:
-        """Remove the notes of all messages that are done with."""
+        """Remove the notes of all messages that are done with; those of a closed channel come again, as ever."""
         self._removal_is_due = False
-        if done := self._take_done():
+        if (done := self._take_done()) and self.channel.connection is not None:
             try:
                 with self.pipe_or_acquire() as pipe:
                     self._remove(pipe, done).execute()
