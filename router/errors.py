@@ -9,10 +9,21 @@ DocrouteError
 │   └── LimitExceededError   bytes, pages or pixels beyond the configured limits
 ├── SchemaError              unknown schema, field or kind
 ├── SettingsError            a setting is out of range or misspelt
-└── BackendError
-    ├── BackendUnavailableError  not installed; the message carries the install command
-    ├── ExtractionError          the lane failed on this document
-    └── RetryableError           the same call may succeed later (retryable is True)
+├── BackendError
+│   ├── BackendUnavailableError  not installed; the message carries the install command
+│   ├── ExtractionError          the lane failed on this document
+│   └── RetryableError           the same call may succeed later (retryable is True)
+├── StoreError               the store of jobs cannot be reached or is full (retryable)
+├── BlobError                a blob cannot be written or read (retryable)
+│   └── BlobMissingError     there is no such blob (not retryable)
+├── SourceError              a URI is not allowed, or nothing is there
+│   └── SourceUnavailableError   the source may answer later (retryable)
+├── CallbackError            a webhook URL may not be called
+├── JobError                 a job is not what was asked for
+│   ├── UnknownJobError          there is no such job, or its retention is over
+│   └── NoResultError            the job has not ended yet, or has ended without a result
+├── BusyError                too much waits already; try again after `retry_after_s` (retryable)
+└── StackError               the embedded stack cannot start or go on
 """
 
 from __future__ import annotations
@@ -72,3 +83,64 @@ class RetryableError(BackendError):
     """The same call may succeed later."""
 
     retryable = True
+
+
+class StoreError(DocrouteError):
+    """The store of jobs cannot be reached, or refuses to take more."""
+
+    retryable = True
+
+
+class BlobError(DocrouteError):
+    """A blob cannot be written or read, or it is damaged."""
+
+    retryable = True
+
+
+class BlobMissingError(BlobError):
+    """There is no such blob."""
+
+    retryable = False
+
+
+class SourceError(DocrouteError):
+    """A document may not be fetched from where its URI points, or is not there."""
+
+
+class SourceUnavailableError(SourceError):
+    """The source did not answer in time or failed; the same URI may work later."""
+
+    retryable = True
+
+
+class CallbackError(DocrouteError):
+    """A webhook URL may not be called, or webhooks are not set up."""
+
+
+class JobError(DocrouteError):
+    """A job is not what was asked for."""
+
+
+class UnknownJobError(JobError):
+    """There is no such job, or its retention is over."""
+
+
+class NoResultError(JobError):
+    """The job has not ended yet, or has ended without a result."""
+
+
+class BusyError(DocrouteError):
+    """Too much waits already; the same submission may be accepted after `retry_after_s` seconds."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message, retry_after_s)
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class StackError(DocrouteError):
+    """The embedded stack cannot start or go on."""

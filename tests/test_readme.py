@@ -9,16 +9,29 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
+import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from router.schema import load_schema, parse_schema
+from workers.settings import Settings
+from workers.signature import sign_all
+from workers.submission import Submission
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ("README.md", "DESIGN.md", "CONTRIBUTING.md", "CHANGELOG.md", "samples/README.md")
+PAGES = (
+    "README.md",
+    "DESIGN.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "samples/README.md",
+    "docker/README.md",
+    "benchmarks/README.md",
+)
 ACTIVATE = ". .venv/bin/activate"
 
 
@@ -28,11 +41,17 @@ def fenced(language):
 
 COMMANDS = [line for block in fenced("sh") for line in block.splitlines()]
 MAKE = [line for line in COMMANDS if line.startswith("make ")]
+UP = [line for line in COMMANDS if line.startswith("docroute up")]
+"""They run until they are stopped; the fixture `service` starts one for the commands that need it."""
 ON_OWN_DATA = [line for line in COMMANDS if " DATA" in line and line not in MAKE]
 
 
 def is_set_up(line):
-    return line in MAKE or line in ON_OWN_DATA or line == ACTIVATE
+    return line in MAKE or line in ON_OWN_DATA or line in UP or line == ACTIVATE
+
+
+def needs_service(block):
+    return re.search(r"\bdocroute (submit|status|result|wait|cancel|list|dead|doctor)\b", block) is not None
 
 
 def block_with(words):
@@ -40,7 +59,14 @@ def block_with(words):
     return block
 
 
+def toml_with(words):
+    (block,) = [block for block in fenced("toml") if words in block]
+    return block
+
+
 BLOCKS = [k for b in fenced("sh") if (k := "\n".join(line for line in b.splitlines() if not is_set_up(line)))]
+WITH_SERVICE = [block for block in BLOCKS if needs_service(block)]
+PROGRAMS = fenced("python")
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +78,45 @@ def folder(tmp_path_factory):
     return place
 
 
-@cache
-def bash(script, cwd):
+def environment(**more):
     own = {key: value for key, value in os.environ.items() if not key.startswith(("DOCROUTE_", "MAKE", "MFLAGS"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
+    return own | {"PATH": path, "DOCROUTE_PROCESSES": "1"} | more
+
+
+@pytest.fixture(scope="module")
+def service(folder):
+    """The variables of commands beside a running `docroute up`, with lanes that cost nothing."""
+    fake = {"DOCROUTE_LANES__FAST": "fake", "DOCROUTE_LANES__DEEP": "fake"}
+    roots = json.dumps([str(folder / "samples")])
+    told = folder / "variables"
+    until_told = ["bash", "-c", f"env -0 > {told}.new && mv {told}.new {told} && read -r"]
+    stack = subprocess.Popen(
+        [sys.executable, "-m", "workers.cli", "up", "--trial", "--", *until_told],
+        cwd=folder,
+        env=environment(**fake, DOCROUTE_SERVICE__SOURCES__FILE_ROOTS=roots),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not told.exists():
+        assert stack.poll() is None, stack.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    variables = dict(line.split("=", 1) for line in told.read_text().split("\0") if "=" in line)
+    yield {key: value for key, value in variables.items() if key.startswith("DOCROUTE_")}
+    _, said = stack.communicate("\n", timeout=90)
+    assert stack.returncode == 0, said
+
+
+@cache
+def bash(script, cwd, variables=()):
     command = ["bash", "-euo", "pipefail", "-c", script]
     return subprocess.run(
         command,
         cwd=cwd,
-        env=own | {"PATH": path, "DOCROUTE_PROCESSES": "1"},
+        env=environment(**dict(variables)),
         capture_output=True,
         text=True,
         timeout=240,
@@ -69,9 +125,11 @@ def bash(script, cwd):
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block[:60])
-def test_every_command_runs_and_fails_no_document(block, folder):
-    done = bash(block, folder)
-    assert done.returncode == 0, done.stderr
+def test_every_command_runs_and_fails_no_document(block, folder, request):
+    variables = request.getfixturevalue("service") if block in WITH_SERVICE else {}
+    (folder / "out").mkdir(exist_ok=True)
+    done = bash(block, folder, tuple(variables.items()))
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "failed" not in done.stderr
     for written in re.findall(r"--(?:out|report) (\S+)", block):
         assert (folder / written).stat().st_size > 0
@@ -86,10 +144,11 @@ def test_every_make_target_exists_and_calls_modules_that_do(line):
 
 
 def test_the_demo_writes_what_the_readme_says_and_test_runs_pytest():
-    demo = bash("make demo --dry-run", ROOT).stdout.splitlines()[-1]
-    assert demo.endswith("docroute run samples --out out/results.jsonl --report out/report.html")
-    assert "`out/report.html`" in README
-    assert "`out/results.jsonl`" in README
+    alone, service = bash("make demo --dry-run", ROOT).stdout.splitlines()[-2:]
+    assert alone.endswith("docroute run samples --out out/results.jsonl --report out/report.html")
+    assert re.search(r"docroute up --trial -- \S*docroute submit samples --out out/service.jsonl$", service)
+    for written in ("`out/report.html`", "`out/results.jsonl`", "`out/service.jsonl`"):
+        assert written in README
     assert bash("make test --dry-run", ROOT).stdout.rstrip().endswith("-m pytest")
 
 
@@ -124,6 +183,78 @@ def shape(value):
     return {(key, *rest) for key, item in value.items() for rest in [(), *(shape(item) if key not in NAMED else ())]}
 
 
+def test_what_runs_until_it_is_stopped_has_the_options_that_are_shown():
+    for line in UP:
+        told = bash(f"COLUMNS=200 {line} --help", ROOT).stdout
+        assert [word for word in line.split() if word.startswith("--") and word not in told] == []
+
+
+def test_the_live_view_in_the_text_is_that_of_a_stack():
+    (shown,) = [block for block in fenced("text") if "queue   waiting" in block]
+    drawn = (ROOT / "workers/live_view.py").read_text(encoding="utf-8")
+    heads = [line for line in shown.splitlines() if line.startswith(("queue ", "ended "))]
+    columns = [column for head in heads for column in re.split(r"\s{2,}", head)]
+    assert [column for column in columns if f'"{column}"' not in drawn] == []
+    for words in ("documents a minute", "of fields escalated"):
+        assert words in shown
+        assert words in drawn
+
+
+def program(words):
+    (found,) = [text for text in PROGRAMS if words in text]
+    return found
+
+
+def test_the_client_in_the_text_prints_results(service, folder):
+    shown = program("Client()")
+    done = bash(f"python -W ignore - <<'END'\n{shown}\nEND", folder, tuple(service.items()))
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_the_message_in_the_text_becomes_a_job(service, folder):
+    shown = program("docroute.submit").replace("redis://127.0.0.1:6390/0", service["DOCROUTE_SERVICE__BROKER__URL"])
+    sent = shown.replace("/srv/scans", str(folder / "samples"))
+    done = bash(f"python -W ignore - <<'END'\n{sent}\nEND", folder, tuple(service.items()))
+    assert done.returncode == 0, done.stderr
+    wait = (
+        "for _ in $(seq 100); do docroute status order-4711 && break; sleep 0.3; done; docroute wait --json order-4711"
+    )
+    read = bash(wait, folder, tuple(service.items()))
+    assert read.returncode == 0, read.stderr
+    assert json.loads(read.stdout.splitlines()[-1])["metadata"] == {"order": "4711"}
+
+
+def test_the_receiver_in_the_text_knows_genuine_webhooks():
+    names = {}
+    exec(program("def is_genuine"), names)
+    now, secret, body = int(time.time()), b"a secret of 32 characters or so.", b'{"job_id": "a"}'
+    assert names["is_genuine"](secret, sign_all((b"an older secret, kept", secret), now, body), body)
+    assert not names["is_genuine"](b"another secret of some length", sign_all((secret,), now, body), body)
+    assert not names["is_genuine"](secret, sign_all((secret,), now, body), body + b" ")
+    assert not names["is_genuine"](secret, sign_all((secret,), now - 400, body), body)
+    assert not names["is_genuine"](secret, "t=,v1=", body)
+
+
+def test_the_settings_in_the_text_are_settings():
+    shown = tomllib.loads(toml_with("[service."))
+    assert Settings.model_validate(shown).model_dump(exclude_unset=True, mode="json") == shown
+
+
+def test_the_example_settings_are_valid_and_those_of_the_service_are_the_defaults():
+    text = (ROOT / "examples/docroute.toml").read_text(encoding="utf-8")
+    assert Settings.model_validate(tomllib.loads(text)).service == Settings().service
+    with_all = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))
+    assert Settings.model_validate(with_all).service.model_dump(exclude_unset=True).keys() == with_all["service"].keys()
+
+
+def test_the_contract_in_the_text_is_that_of_the_code():
+    (table,) = re.findall(r"^\| argument \|.*?\n\n", README, re.DOTALL | re.MULTILINE)
+    named = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+    fields = {info.alias or name for name, info in Submission.model_fields.items()}
+    assert named == fields
+
+
 def test_the_json_example_has_the_form_of_a_real_result(folder):
     (example,) = map(json.loads, fenced("json"))
     result = json.loads(bash(block_with("json.tool"), folder).stdout)
@@ -142,7 +273,7 @@ def test_the_example_schema_reads_fields_that_no_built_in_schema_has(folder):
 
 
 def test_the_schema_in_the_text_is_valid_and_part_of_the_example():
-    (text,) = fenced("toml")
+    text = toml_with("[[fields]]")
     shown, example = parse_schema(text.encode(), "README.toml"), load_schema(str(ROOT / "examples/job_invoice.toml"))
     assert shown.name == example.name
     assert set(shown.names()) <= set(example.names())
@@ -152,4 +283,4 @@ def test_the_schema_in_the_text_is_valid_and_part_of_the_example():
 def test_every_link_leads_to_a_file(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith(("http", "#"))]
-    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link.partition("#")[0]).exists()] == []

@@ -1,7 +1,7 @@
 """The command line `docroute`. Knows how commands are called and what they exit with; the work is done elsewhere.
 
 Exit codes: 0 all documents read, 1 some failed, 2 wrong usage (option, schema, setting, backend, nothing to read),
-130 interrupted. An error is one line on stderr, never a traceback.
+3 the broker cannot be reached or takes nothing, 130 interrupted. An error is one line on stderr, never a traceback.
 """
 
 from __future__ import annotations
@@ -15,11 +15,24 @@ from typing import Annotated
 
 import typer
 
-from router.errors import DocrouteError
-from workers import cli_run, cli_score, cli_show
+from router.errors import DocrouteError, JobError, StoreError
+from workers import (
+    cli_dead,
+    cli_doctor,
+    cli_jobs,
+    cli_metrics,
+    cli_run,
+    cli_score,
+    cli_show,
+    cli_submit,
+    cli_up,
+    cli_worker,
+    flower_command,
+)
 from workers.console import printable
 from workers.jsonl import JSON_ERRORS
 
+SERVICE = "Service"
 app = typer.Typer(
     name="docroute",
     no_args_is_help=True,
@@ -32,6 +45,18 @@ app.command("run", no_args_is_help=True)(cli_run.run)
 app.command("score", no_args_is_help=True)(cli_score.score)
 app.command("backends")(cli_show.backends)
 app.command("schema")(cli_show.schema)
+app.command("up", rich_help_panel=SERVICE)(cli_up.up)
+app.command("submit", no_args_is_help=True, rich_help_panel=SERVICE)(cli_submit.submit)
+app.command("status", no_args_is_help=True, rich_help_panel=SERVICE)(cli_jobs.status)
+app.command("result", no_args_is_help=True, rich_help_panel=SERVICE)(cli_jobs.result)
+app.command("wait", no_args_is_help=True, rich_help_panel=SERVICE)(cli_jobs.wait)
+app.command("cancel", no_args_is_help=True, rich_help_panel=SERVICE)(cli_jobs.cancel)
+app.command("list", rich_help_panel=SERVICE)(cli_jobs.list_jobs)
+app.add_typer(cli_dead.app, name="dead", rich_help_panel=SERVICE)
+app.command("doctor", rich_help_panel=SERVICE)(cli_doctor.doctor)
+app.command("worker", no_args_is_help=True, rich_help_panel=SERVICE)(cli_worker.worker)
+app.command("flower", rich_help_panel=SERVICE)(flower_command.flower)
+app.command("metrics", rich_help_panel=SERVICE)(cli_metrics.metrics)
 
 
 def _show_version(wanted: bool) -> None:
@@ -62,6 +87,11 @@ def main() -> None:
         sys.stdout.reconfigure(encoding="utf-8", errors=JSON_ERRORS)
     try:
         app()
+    except StoreError as exc:
+        message = str(exc).removesuffix("is the server running?")
+        _end(message + "is `docroute up` running?" if message != str(exc) else message, 3)
+    except JobError as exc:
+        _end(" ".join(str(exc).split()), 1)
     except DocrouteError as exc:
         _end(" ".join(str(exc).split()), 2)
     except KeyboardInterrupt:

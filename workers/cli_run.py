@@ -56,7 +56,7 @@ class _Outputs:
         if self.json:
             print(dump_line(line), flush=True)
         elif self.stdout and outcome.result and self.tally.documents <= _TABLES_SHOWN:
-            self.stdout.print(result_table(outcome))
+            self.stdout.print(result_table(line, outcome.elapsed_s))
             self.stdout.print()
         elif self.stdout and self.tally.documents == _TABLES_SHOWN + 1:
             self.stdout.print("[dim]… more documents, not shown here; --out and --report hold all of them[/dim]")

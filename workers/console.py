@@ -13,13 +13,15 @@ from rich.text import Text
 from backends.registry import BackendInfo
 from router.schema import FieldSpec, Schema
 from router.score import INTERCEPT
-from router.types import ComplexityScore, MergedField
+from router.types import ComplexityScore
 from workers.local import Outcome
+from workers.serialise import Json
 
 _VALUE_CHARS = 44
 _FIELDS_SHOWN = 40
 _PIPE_WIDTH = 120
-_STATUS_STYLE = {"done": "green", "done_with_gaps": "yellow", "needs_review": "yellow", "failed": "red"}
+STATUS_STYLE = {"done": "green", "done_with_gaps": "yellow", "needs_review": "yellow", "failed": "red"}
+"""Colours of how a document ended."""
 
 
 def confidence_style(confidence: float | None) -> str:
@@ -48,16 +50,25 @@ class Tally:
 
     def add(self, outcome: Outcome) -> None:
         """Count one document."""
-        self.documents += 1
         self.pages += outcome.pages
-        status = outcome.result.status if outcome.result else "failed"
+        result = outcome.result
+        if result is None:
+            self._count("failed")
+        else:
+            self._count(result.status, len(result.fields), len(result.escalated_fields), result.route.tier)
+
+    def add_line(self, line: Json) -> None:
+        """Count one document by the JSON of its result."""
+        route = line.get("route", {})
+        self._count(line["status"], len(line["fields"]), len(line.get("escalated_fields", ())), route.get("tier", ""))
+
+    def _count(self, status: str, fields: int = 0, escalated: int = 0, tier: str = "") -> None:
+        self.documents += 1
         self.statuses[status] = self.statuses.get(status, 0) + 1
-        if outcome.result is None:
-            self.failed += 1
-            return
-        self.fields += len(outcome.result.fields)
-        self.escalated += len(outcome.result.escalated_fields)
-        self.deep_documents += outcome.result.route.tier == "deep"
+        self.failed += status in {"failed", "cancelled"}
+        self.fields += fields
+        self.escalated += escalated
+        self.deep_documents += tier == "deep"
 
     @property
     def escalated_share(self) -> float:
@@ -93,10 +104,10 @@ def output_console() -> Console:
     return console
 
 
-def progress_bar(console: Console, shown: bool) -> Progress:
+def progress_bar(console: Console, shown: bool, verb: str = "reading") -> Progress:
     """Return a bar with count, rate and time left, gone when done."""
     return Progress(
-        TextColumn("[dim]reading"),
+        TextColumn(f"[dim]{verb}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         _Rate(),
@@ -108,44 +119,44 @@ def progress_bar(console: Console, shown: bool) -> Progress:
     )
 
 
-def result_table(outcome: Outcome) -> Group:
-    """Return a document's fields: value, confidence by colour, which lane and rule gave it."""
-    assert outcome.result is not None
-    result = outcome.result
+def result_table(line: Json, elapsed_s: float) -> Group:
+    """Return the JSON of a result as a table: value, confidence by colour, which lane and rule gave it."""
+    route, fields, escalated = line["route"], line["fields"], line["escalated_fields"]
     title = Text.assemble(
-        (printable(outcome.file), "bold"),
-        ("  " + result.schema_name, "cyan"),
-        ("  " + result.status.replace("_", " "), _STATUS_STYLE[result.status]),
-        (f"  score {result.route.score:.2f} → {result.route.tier}  {outcome.elapsed_s:.1f} s", "dim"),
+        (printable(line["file"]), "bold"),
+        ("  " + line["schema"], "cyan"),
+        ("  " + line["status"].replace("_", " "), STATUS_STYLE[line["status"]]),
+        (f"  score {route['score']:.2f} → {route['tier']}  {elapsed_s:.1f} s", "dim"),
     )
-    table = _table()
-    table.add_column("field", no_wrap=True, min_width=max(map(len, result.fields), default=0))
+    table = plain_table()
+    table.add_column("field", no_wrap=True, min_width=max(map(len, fields), default=0))
     table.add_column("value", overflow="ellipsis", no_wrap=True)
     table.add_column("confidence", justify="right", no_wrap=True, min_width=len("confidence"))
     table.add_column("from", no_wrap=True, overflow="ellipsis")
-    present = [(n, f) for n, f in result.fields.items() if f.chosen.present]
-    for name, merged in present[:_FIELDS_SHOWN]:
-        table.add_row(*_field_row(name, merged, name in result.escalated_fields))
-    absent = [n for n, f in result.fields.items() if not f.chosen.present]
+    present = [(name, field) for name, field in fields.items() if field["present"]]
+    for name, value in present[:_FIELDS_SHOWN]:
+        table.add_row(*_field_row(name, value, name in escalated))
+    absent = [name for name, field in fields.items() if not field["present"]]
     note = Text(f"not found: {', '.join(absent)}", style="dim") if absent else Text()
     return Group(title, table, note)
 
 
-def _field_row(name: str, merged: MergedField, escalated: bool) -> tuple[Text, Text, Text, Text]:
-    chosen = merged.chosen
-    style = confidence_style(chosen.confidence)
-    text = _count(len(chosen.rows), "row") if chosen.rows is not None else printable(chosen.value or chosen.raw or "")
+def _field_row(name: str, value: Json, escalated: bool) -> tuple[Text, Text, Text, Text]:
+    confidence = value["confidence"]
+    style = confidence_style(confidence)
+    rows = value.get("rows")
+    text = _count(len(rows), "row") if rows is not None else printable(value["value"] or value["raw"] or "")
     if len(text) > _VALUE_CHARS:
         text = text[: _VALUE_CHARS - 1] + "…"
-    confidence = "unknown" if chosen.confidence is None else f"{chosen.confidence:.2f}"
-    lane = chosen.provenance.tier if chosen.provenance else ""
+    shown = "unknown" if confidence is None else f"{confidence:.2f}"
+    lane = value["source"]["tier"] if value["source"] else ""
     origin = Text(lane, style="dim")
     if escalated:
-        origin = Text(f"{lane}, escalated ({merged.rule})", style="cyan")
-    failed = [check.name for check in chosen.checks if check.outcome == "fail"]
+        origin = Text(f"{lane}, escalated ({value['rule']})", style="cyan")
+    failed = [check["name"] for check in value["checks"] if check["outcome"] == "fail"]
     if failed:
         origin.append(f"  fails {', '.join(failed)}", style="red")
-    return Text(name), Text(text, style=style), Text(confidence, style=style), origin
+    return Text(name), Text(text, style=style), Text(shown, style=style), origin
 
 
 def score_table(file: str, score: ComplexityScore, reason: str, tier: str) -> Group:
@@ -153,7 +164,7 @@ def score_table(file: str, score: ComplexityScore, reason: str, tier: str) -> Gr
     title = Text.assemble(
         (printable(file), "bold"), (f"  score {score.value:.2f} → {tier}", "cyan"), ("\n" + reason, "dim")
     )
-    table = _table()
+    table = plain_table()
     table.add_column("feature")
     table.add_column("signal", justify="right")
     table.add_column("contribution", justify="right")
@@ -181,7 +192,7 @@ def _signed_bar(share: float, half: int = 12) -> str:
 
 def backends_table(backends: Iterable[BackendInfo], used: dict[str, str]) -> Table:
     """Return the registered backends; `used` maps a backend to the lane it serves."""
-    table = _table()
+    table = plain_table()
     for name in ("backend", "lane", "state", ""):
         table.add_column(name)
     for info in backends:
@@ -196,7 +207,7 @@ def schema_table(schema: Schema) -> Group:
     title = Text.assemble(
         (printable(schema.name), "bold"), (printable(f"  version {schema.version}  {schema.description}"), "dim")
     )
-    table = _table()
+    table = plain_table()
     for name in ("field", "kind", "required", "what it is"):
         table.add_column(name)
     for spec in schema.fields:
@@ -212,7 +223,8 @@ def _add_spec(table: Table, spec: FieldSpec, indent: str) -> None:
     table.add_row(indent + spec.name, Text(printable(kind), "cyan"), required, Text(printable(spec.description)))
 
 
-def _table() -> Table:
+def plain_table() -> Table:
+    """Return a table without lines."""
     return Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
 
 

@@ -84,10 +84,17 @@ def intake(
 ) -> tuple[ComplexityScore, Route]:
     """Return how hard the document is and the lane that reads it first."""
     score = score_document(document, pages)
-    if tier != "auto":
-        reason = f"the {tier} lane was asked for"
-        return score, Route(tier=tier, score=score.value, threshold=policy.threshold, reason=reason)
-    return score, route(score, policy, lanes.fast.relative_cost, lanes.deep.relative_cost)
+    return score, choose_route(score, policy, lanes.fast.relative_cost, lanes.deep.relative_cost, tier)
+
+
+def choose_route(
+    score: ComplexityScore, policy: Policy, cost_fast: float, cost_deep: float, tier: TierChoice = "auto"
+) -> Route:
+    """Return the lane that reads a document first: the one asked for, else the policy's choice."""
+    if tier == "auto":
+        return route(score, policy, cost_fast, cost_deep)
+    reason = f"the {tier} lane was asked for"
+    return Route(tier=tier, score=score.value, threshold=policy.threshold, reason=reason)
 
 
 def fast_step(document: Document, pages: PageSource, schema: Schema, lane: Lane) -> Extraction:

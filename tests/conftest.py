@@ -1,0 +1,72 @@
+"""Fixtures that several test files share."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from store_world import RETENTION, World
+from valkey_server import ValkeyServer
+from worker_processes import ServiceProcesses, Start
+
+from workers.broker import Server
+from workers.service_settings import BrokerSettings
+from workers.store_memory import MemoryStore
+from workers.store_redis import RedisStore
+
+_PREFIXES = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """The URL of one server for all tests; use `broker_settings`, or a prefix of your own."""
+    server = ValkeyServer().start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def broker_settings(valkey_url: str) -> BrokerSettings:
+    """The session's server with keys that no other test has."""
+    return BrokerSettings(url=valkey_url, key_prefix=f"test{next(_PREFIXES)}:")
+
+
+@pytest.fixture
+def valkey_server() -> Iterator[ValkeyServer]:
+    """A server for one test to kill and restart; it keeps its data in an append-only file."""
+    server = ValkeyServer(append_only=True).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def service(tmp_path: Path, broker_settings: BrokerSettings) -> Iterator[Start]:
+    """Makes a service of real worker processes, which end with the test."""
+    made: list[ServiceProcesses] = []
+
+    def make(*script: dict[str, Any], broker: BrokerSettings = broker_settings, **variables: str) -> ServiceProcesses:
+        made.append(ServiceProcesses(tmp_path, broker, list(script), **variables))
+        return made[-1]
+
+    yield make
+    for processes in made:
+        processes.stop()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Every store in turn."""
+    if request.param == "memory":
+        clock = [1_000_000.0]
+
+        def pass_time(seconds: float) -> None:
+            clock[0] += seconds
+
+        yield World(MemoryStore(RETENTION, clock=lambda: clock[0]), pass_time)
+        return
+    broker: BrokerSettings = request.getfixturevalue("broker_settings")
+    store = RedisStore(Server(broker), RETENTION)
+    yield World(store, time.sleep)
+    store.close()

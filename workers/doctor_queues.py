@@ -1,0 +1,45 @@
+"""Checks of what waits and what has failed for good. Knows the store, no worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from workers.checks import Check, fail, ok, warn
+from workers.job_view import duration
+from workers.jobs import STAGES
+from workers.service_settings import LoadSettings
+from workers.store import Store
+
+LONG_WAIT_S = 600.0
+
+
+def check_queues(store: Store, load: LoadSettings) -> Iterator[Check]:
+    """Yield for each stage how much waits and for how long."""
+    now = store.now()
+    limits = {"intake": load.intake_limit, "deep": load.deep_limit}
+    for stage in STAGES:
+        waiting, since = store.waiting_count(stage), store.waiting_since(stage)
+        oldest_s = 0.0 if since is None else now - since
+        name, detail = f"{stage} queue", f"{waiting:,} jobs wait"
+        if waiting:
+            detail += f", the oldest for {duration(oldest_s)}"
+        if stage == "intake" and waiting >= limits[stage]:
+            yield fail(name, f"{detail}; new ones are turned away", "add intake workers, or raise load.intake_limit")
+        elif stage == "deep" and waiting >= limits[stage]:
+            yield warn(name, f"{detail}; only required fields escalate", "add deep workers, or lower policy.budget")
+        elif oldest_s > LONG_WAIT_S:
+            yield warn(name, detail, f"add {stage} workers; docroute list --queue {stage} --order oldest shows them")
+        else:
+            yield ok(name, detail)
+
+
+def check_dead(store: Store) -> Iterator[Check]:
+    """Yield whether jobs failed for good, or webhooks were given up."""
+    jobs, webhooks = store.dead_count(), store.dead_webhook_count()
+    if jobs:
+        yield warn("dead letters", f"{jobs:,} jobs failed for good", "docroute dead list, then retry or drop")
+    if webhooks:
+        advice = "docroute dead list, then docroute dead retry --webhooks"
+        yield warn("dead webhooks", f"{webhooks:,} notifications were given up", advice)
+    if not jobs and not webhooks:
+        yield ok("dead letters", "none")

@@ -1,0 +1,142 @@
+-- Head of every script: the job, its log and its indexes. Knows no Python, queue or document.
+--
+-- Keys (after the prefix P): j:ID hash, e:ID log; sorted sets a all and s:STATE by creation, g:STAGE in a stage by
+-- creation, w:STAGE waiting since, c and c:STATE by lowest confidence, l leases by end, u waiting without a noted
+-- message since, d due at, f finished at, r kept until, x dead letters, h webhooks due at, hx webhooks given up; xh
+-- hash of dead letters, n hash of counters, k list of recent risks, o:NAME locks. Only final jobs expire, so only they
+-- may leave entries behind (`forget`).
+--
+-- Fields of a job: sp spec, st state, sg stage, ws the state it waits in, ca/ua/fa created, updated, finished, at
+-- attempts, tk token, lw/lu lease's worker and end, rb result blob, lc lowest confidence, er error, cb callback, ha/he
+-- webhook's attempts and error, nc names of the last calls, xp whether a lease of this stage ran out, d:NAME data.
+local P = ARGV[1]
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+local FINAL = {done = true, done_with_gaps = true, needs_review = true, failed = true, cancelled = true}
+local FIELDS = {'st', 'sg', 'ws', 'ca', 'at', 'tk', 'lw', 'lu', 'cb', 'nc', 'er', 'xp'}
+local CALLS_KEPT_CHARS = 32
+local NOISE_LINES = 200
+local FOR_EVER = 1e12
+
+local function stamp(seconds) return string.format('%.6f', seconds) end
+local NOW = stamp(now)
+
+local function load(id)
+  local key = P .. 'j:' .. id
+  local values = redis.call('HMGET', key, unpack(FIELDS))
+  if not values[1] then return nil end
+  local job = {id = id, key = key, log = P .. 'e:' .. id}
+  for i, name in ipairs(FIELDS) do job[name] = values[i] end
+  job.at, job.tk = tonumber(job.at or 0), tonumber(job.tk or 0)
+  return job
+end
+
+local function whole(id) return redis.call('HGETALL', P .. 'j:' .. id) end
+
+local function count(name) redis.call('HINCRBYFLOAT', P .. 'n', name, 1) end
+
+local function log(job, kind, worker, detail)
+  local rest = cjson.encode({kind, job.sg, worker or '', job.at, detail or ''})
+  redis.call('RPUSH', job.log, '[' .. NOW .. ',' .. string.sub(rest, 2))
+end
+
+-- What outsiders can repeat without end must not grow the log without end.
+local function log_noise(job, kind, worker, detail)
+  if redis.call('LLEN', job.log) < NOISE_LINES then log(job, kind, worker, detail) end
+end
+
+-- A call that comes again because its answer was lost must not be applied again; each has a name of 8 characters.
+local function seen(job, call) return job.nc and string.find(job.nc, call, 1, true) end
+
+local function remember(job, call)
+  redis.call('HSET', job.key, 'nc', string.sub(call .. (job.nc or ''), 1, CALLS_KEPT_CHARS))
+end
+
+-- A server without memory refuses a script at its first write that needs some, but not after a removal: work that has
+-- begun may end, which is what frees memory.
+local function permit() redis.call('ZREM', P .. 'l', '') end
+
+-- The job when the token's lease is its own; else nil and the answer to give.
+local function guarded(id, token, call)
+  permit()
+  local job = load(id)
+  if job and seen(job, call) then return nil, 1 end
+  if job and job.lu and job.tk == tonumber(token) then return job end
+  count('late')
+  if job then log_noise(job, 'late', '', 'token ' .. token) end
+  return nil, 0
+end
+
+local function to_state(job, state)
+  if job.st ~= state then
+    redis.call('ZREM', P .. 's:' .. job.st, job.id)
+    redis.call('ZADD', P .. 's:' .. state, job.ca, job.id)
+    job.st = state
+  end
+  redis.call('HSET', job.key, 'st', state, 'ua', NOW)
+end
+
+local function release(job)
+  redis.call('ZREM', P .. 'l', job.id)
+  redis.call('HDEL', job.key, 'lw', 'lu')
+end
+
+local function wait_for(job, stage, state)
+  if job.sg ~= stage then redis.call('ZREM', P .. 'g:' .. job.sg, job.id) end
+  to_state(job, state)
+  redis.call('HSET', job.key, 'sg', stage, 'ws', state)
+  redis.call('ZADD', P .. 'g:' .. stage, job.ca, job.id)
+  redis.call('ZADD', P .. 'w:' .. stage, NOW, job.id)
+  job.sg, job.ws = stage, state
+end
+
+local function due_at(job, seconds)
+  redis.call('ZREM', P .. 'u', job.id)
+  redis.call('ZADD', P .. 'd', stamp(seconds), job.id)
+end
+
+local function keep_until(job, seconds)
+  redis.call('ZADD', P .. 'r', stamp(seconds), job.id)
+  if seconds > FOR_EVER then return end
+  local at_ms = string.format('%.0f', seconds * 1000)
+  redis.call('PEXPIREAT', job.key, at_ms)
+  redis.call('PEXPIREAT', job.log, at_ms)
+end
+
+local function finish(job, state, kind, keep_s, detail)
+  for _, index in ipairs({'l', 'u', 'd', 'w:' .. job.sg, 'g:' .. job.sg}) do redis.call('ZREM', P .. index, job.id) end
+  redis.call('HDEL', job.key, 'lw', 'lu')
+  to_state(job, state)
+  redis.call('HSET', job.key, 'fa', NOW)
+  redis.call('ZADD', P .. 'f', NOW, job.id)
+  if job.cb then redis.call('ZADD', P .. 'h', NOW, job.id) end
+  log(job, kind, job.lw, detail)
+  keep_until(job, now + tonumber(keep_s))
+end
+
+local function die(job, keep_s, problem, traceback)
+  local letter = cjson.encode({stage = job.sg, error = problem, attempts = job.at, traceback = traceback})
+  redis.call('HSET', P .. 'xh', job.id, letter)
+  redis.call('ZADD', P .. 'x', NOW, job.id)
+  redis.call('HSET', job.key, 'er', problem)
+  count('dead')
+  finish(job, 'failed', 'dead', keep_s, problem)
+end
+
+local function expire(job)
+  count('expired')
+  log(job, 'expired', job.lw, 'the worker stopped renewing its lease')
+  release(job)
+  redis.call('HSET', job.key, 'xp', 1)
+  job.lw, job.lu = false, false
+end
+
+local function forget(id)
+  for _, index in ipairs({'a', 'f', 'r', 'x', 'h', 'hx', 'c', 'c:done', 'c:done_with_gaps', 'c:needs_review'}) do
+    redis.call('ZREM', P .. index, id)
+  end
+  for state in pairs(FINAL) do redis.call('ZREM', P .. 's:' .. state, id) end
+  redis.call('HDEL', P .. 'xh', id)
+  redis.call('DEL', P .. 'j:' .. id, P .. 'e:' .. id)
+end
+

@@ -1,0 +1,34 @@
+"""One stack for a folder: a lock that the system gives back when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from router.errors import StackError
+
+
+class FolderLock:
+    """Held until `release` or the end of the process; children do not inherit it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "lock"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as exc:
+            raise StackError(f"cannot use the folder {folder}: {exc.strerror}") from exc
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            holder = os.pread(self._handle, 20, 0).decode("ascii", "replace").strip()
+            os.close(self._handle)
+            process = f" (process {holder})" if holder else ""
+            raise StackError(f"docroute up runs in {folder} already{process}; stop that one, or use --folder") from exc
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, str(os.getpid()).encode(), 0)
+
+    def release(self) -> None:
+        """Let another stack use the folder."""
+        os.close(self._handle)

@@ -1,0 +1,89 @@
+"""Jobs and events as Redis has them, and back. Knows the names of fields, no server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import JsonValue
+
+from workers.jobs import Event, Job, JobSpec, Lease
+
+MAX_TEXT_CHARS = 500
+MAX_TRACEBACK_CHARS = 8000
+_DATA = "d:"
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line of at most 500 characters that any store can keep."""
+    return _storable(" ".join(text.split()))[:MAX_TEXT_CHARS]
+
+
+def last_lines(traceback: str) -> str:
+    """Return the end of a traceback, at most 8,000 characters."""
+    return _storable(traceback)[-MAX_TRACEBACK_CHARS:]
+
+
+def _storable(text: str) -> str:
+    # File names may hold lone surrogates, which no encoding takes.
+    return text.encode("utf-8", "replace").decode()
+
+
+def spec_json(spec: JobSpec) -> str:
+    """Return a spec in the least space: what has its default is left out."""
+    return spec.model_dump_json(exclude_defaults=True)
+
+
+def data_args(data: Mapping[str, JsonValue]) -> list[str]:
+    """Return name, value, name, value, ... with the values as JSON."""
+    return [part for name, value in data.items() for part in (name, _COMPACT.encode(value))]
+
+
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    """Return a script's flat list of names and values as a dictionary."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def job_of(job_id: str, fields: Mapping[str, str]) -> Job | None:
+    """Return the job of a hash, None for an empty one."""
+    if "sp" not in fields:
+        return None
+    created = float(fields["ca"])
+    return Job.model_validate(
+        {
+            "id": job_id,
+            "spec": JobSpec.model_validate_json(fields["sp"]),
+            "state": fields["st"],
+            "stage": fields["sg"],
+            "attempts": int(fields.get("at", 0)),
+            "lease": _lease(fields),
+            "data": {k.removeprefix(_DATA): json.loads(v) for k, v in fields.items() if k.startswith(_DATA)},
+            "created_at": created,
+            "updated_at": float(fields.get("ua", created)),
+            "finished_at": float(fields["fa"]) if "fa" in fields else None,
+            "result_blob": fields.get("rb"),
+            "lowest_confidence": float(fields["lc"]) if "lc" in fields else None,
+            "error": fields.get("er"),
+        }
+    )
+
+
+def _lease(fields: Mapping[str, str]) -> Lease | None:
+    if "lu" not in fields:
+        return None
+    return Lease(token=int(fields["tk"]), worker=fields["lw"], until=float(fields["lu"]))
+
+
+def jobs_of(flat: Sequence[str | Sequence[str]]) -> list[Job]:
+    """Return the jobs of a script's answer: id, hash, id, hash, ..."""
+    found = (job_of(str(flat[i]), pairs(list(flat[i + 1]))) for i in range(0, len(flat), 2))
+    return [job for job in found if job is not None]
+
+
+def events_of(lines: Iterable[str]) -> list[Event]:
+    """Return the events of a log."""
+    return [
+        Event(at=at, kind=kind, stage=stage, worker=worker, attempt=attempt, detail=detail)
+        for at, kind, stage, worker, attempt, detail in map(json.loads, lines)
+    ]

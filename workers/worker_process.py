@@ -1,0 +1,154 @@
+"""One worker process: the Celery worker of a stage with the pool that fits, and the sweeper beside it.
+
+Knows Celery's signals; knows no document. Pools: a model that owns a device must not be forked, and its steps wait more
+than they compute, so they share one process as threads. Intake and the OCR lanes compute on the CPU and may crash, so
+each of their steps has a process of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import cv2
+from celery import Celery, signals
+
+from router.errors import DocrouteError, StoreError
+from workers.app import make_app
+from workers.jobs import Stage
+from workers.monitoring import WorkerMonitoring
+from workers.presence import Presence
+from workers.queue_depth import BrokerQueues
+from workers.runtime import LaneChoice, create_lane
+from workers.settings import Settings
+from workers.sweeper import Sweeper
+from workers.tasks import processes
+
+Pool = Literal["threads", "prefork"]
+LANE = "the lane"
+THREADS = 8
+"""Documents a model works on at once, unless told otherwise."""
+TIME_LIMIT_MARGIN_S = 30.0
+_CPU_BACKENDS = ("ocr-",)
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkerChoice:
+    """What a worker is started with; None is the default of its stage."""
+
+    stage: Stage
+    lane: LaneChoice = field(default_factory=LaneChoice)
+    concurrency: int | None = None
+    pool: Pool | None = None
+
+
+def run_worker(settings: Settings, choice: WorkerChoice) -> int:
+    """Work until the process is told to stop (SIGTERM: after the steps that run) and return its exit code.
+
+    Raise `DocrouteError` before any work when the lane or a setting is wrong.
+    """
+    monitoring = WorkerMonitoring(settings.service)
+    presence = Presence(
+        settings,
+        choice.stage,
+        backend=backend_of(settings, choice),
+        device=choice.lane.device or "",
+        concurrency=concurrency_of(settings, choice),
+        ready=lambda: "; ".join(monitoring.health.not_ready()),
+    )
+    with presence:
+        return _work(settings, choice, monitoring)
+
+
+def _work(settings: Settings, choice: WorkerChoice, monitoring: WorkerMonitoring) -> int:
+    app = make_app(settings, choice.lane)
+    pool = choice.pool or pool_of(settings, choice)
+    cv2.setNumThreads(1)  # the pool is the parallelism
+    processes(app).observe = monitoring.observe
+    monitoring.start()
+    if pool == "threads":
+        monitoring.health.expect(LANE)
+        runtime = processes(app).runtime()
+        runtime.prepare(choice.stage)
+        if choice.stage != "intake":
+            monitoring.watch_lane(choice.stage, runtime.lane(choice.stage))
+        monitoring.health.reached(LANE)
+    elif choice.stage != "intake":
+        create_lane(settings, choice.stage, choice.lane)  # a wrong name is told now, and the model loads in each child
+    connected = _connect(app)
+    worker = app.Worker(
+        hostname=f"{choice.stage}-{os.getpid()}@{socket.gethostname()}",
+        queues=[choice.stage],
+        pool=pool,
+        concurrency=concurrency_of(settings, choice),
+        without_mingle=True,
+        without_gossip=True,
+        quiet=True,
+        **({"task_time_limit": settings.document_timeout_s + TIME_LIMIT_MARGIN_S} if pool == "prefork" else {}),
+    )
+    worker.start()
+    del connected  # handlers are held weakly by Celery, so they live as long as this frame
+    monitoring.stop()
+    return int(worker.exitcode or 0)
+
+
+def pool_of(settings: Settings, choice: WorkerChoice) -> Pool:
+    """Return the pool that fits a stage and its backend."""
+    backend = backend_of(settings, choice)
+    return "prefork" if choice.stage == "intake" or backend.startswith(_CPU_BACKENDS) else "threads"
+
+
+def backend_of(settings: Settings, choice: WorkerChoice) -> str:
+    """Return the name of the backend that reads; empty for intake, which reads nothing."""
+    named = {"intake": "", "fast": settings.lanes.fast, "deep": settings.lanes.deep}[choice.stage]
+    return choice.lane.backend or named
+
+
+def concurrency_of(settings: Settings, choice: WorkerChoice) -> int:
+    """Return how many documents the worker works on at once."""
+    pool = choice.pool or pool_of(settings, choice)
+    return choice.concurrency or (settings.process_count() if pool == "prefork" else THREADS)
+
+
+def make_sweeper(app: Celery) -> Sweeper:
+    """Return the sweeper of this process."""
+    runtime = processes(app).runtime()
+    return Sweeper(runtime, BrokerQueues(runtime.settings.service.broker))
+
+
+def _connect(app: Celery) -> list[Any]:
+    """Let Celery's signals start and stop what belongs to a worker; return the handlers."""
+    started: list[Sweeper] = []
+
+    def own_logging(**_: object) -> None:
+        """Keep Celery from setting up logging of its own, and from two lines about what is told once already."""
+        for name in ("celery.worker.strategy", "celery.app.trace"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+    def ready(**_: object) -> None:
+        if not started:  # it is sent again after every lost connection
+            started.append(make_sweeper(app))
+            started[0].start()
+
+    def child_begins(**_: object) -> None:
+        cv2.setNumThreads(1)
+
+    def shutting_down(**_: object) -> None:
+        for sweeper in started:
+            sweeper.stop()
+        try:
+            processes(app).runtime().note(older_than_s=0.0)
+        except StoreError as exc:
+            _LOG.warning("the last traffic was not noted: %s", exc)
+        except DocrouteError:
+            _LOG.exception("stopping")
+
+    signals.setup_logging.connect(own_logging)
+    signals.worker_ready.connect(ready)
+    signals.worker_process_init.connect(child_begins)
+    signals.worker_shutdown.connect(shutting_down)
+    return [own_logging, ready, child_begins, shutting_down]
