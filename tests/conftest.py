@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from store_world import RETENTION, World
@@ -53,3 +54,19 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     store = RedisStore(Server(broker), RETENTION)
     yield World(store, time.sleep)
     store.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_internvl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny InternVL3 checkpoint; not to be written to."""
+    from tiny_checkpoints import make_internvl
+
+    return make_internvl(tmp_path_factory.mktemp("internvl"))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_vision(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny Llama-3.2-Vision checkpoint; not to be written to."""
+    from tiny_checkpoints import make_llama_vision
+
+    return make_llama_vision(tmp_path_factory.mktemp("llama_vision"))
