@@ -6,8 +6,8 @@ has one primitive, `generate_batch`; `backends.extract.ModelLane` makes a lane o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from router.schema import Schema
@@ -48,6 +48,8 @@ class GenerationRequest:
     """One prompt with its pictures; `max_tokens` bounds the answer.
 
     `document_id`, `filename` and `tier` are for logs and for scripted answers; they are no part of what a model sees.
+    `glyph_heights_px` are the heights of a lower-case letter in each image's pixels, None where unknown, or empty: a
+    model that chooses an image's resolution measures what it is not told.
     """
 
     prompt: str
@@ -56,17 +58,27 @@ class GenerationRequest:
     document_id: str = ""
     filename: str = ""
     tier: Tier = "fast"
+    glyph_heights_px: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A model's answer. `token_logprobs` are natural logarithms aligned with `tokens`; empty when it gives none."""
+    """A model's answer; `tokens` joined are `text`.
+
+    Aligned with `tokens`, or empty where a model gives none: `token_logprobs` are natural logarithms of the chosen
+    tokens' probabilities, `token_entropies` are in nats, `token_margins` differences between the two largest
+    log-probabilities. `signals` say in numbers how the request was shown to the model. `finish_reason`: stop, length,
+    repetition, refusal, cancelled, deadline.
+    """
 
     text: str
     finish_reason: str
     tokens: tuple[str, ...] = ()
     token_logprobs: tuple[float, ...] = ()
     prompt_tokens: int | None = None
+    token_entropies: tuple[float, ...] = ()
+    token_margins: tuple[float, ...] = ()
+    signals: Mapping[str, float] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -70,8 +70,8 @@ def internvl_pixels(
     pages: Sequence[Tensor], grids: Sequence[Grid], rule: PixelRule, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
     """Return model input (tiles of all pages, 3, tile, tile)."""
-    cut = [cut_page(upload_page(page, device), grid, rule) for page, grid in zip(pages, grids, strict=True)]
-    return rule.normalise(torch.cat(cut), dtype)
+    shown = zip(pages, grids, strict=True)
+    return torch.cat([rule.normalise(cut_page(upload_page(page, device), grid, rule), dtype) for page, grid in shown])
 
 
 def canvas_grid(width_px: int, height_px: int, tile_px: int, max_tiles: int) -> Grid:
