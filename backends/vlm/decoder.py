@@ -1,7 +1,7 @@
 """The device's side of the engine: prefills and decode steps over fixed slots. Must not know futures or queues.
 
-On CUDA there are three streams. Steps run on the main one. A prefill runs beside them on its own: it writes only rows of
-idle slots, whose steps write to the spare position, and the slot's state is set on the main stream after the prefill
+On CUDA there are three streams. Steps run on the main one. A prefill runs beside them on its own: it writes only rows
+of idle slots, whose steps write to the spare position, and the slot's state is set on the main stream after the prefill
 has ended, so that no step ever waits for a prefill. What the host reads is copied on the third to pinned memory.
 """
 
