@@ -90,7 +90,7 @@ def test_a_ragged_group_prefills_as_each_request_alone_does_in_transformers(fami
     requests = [asked(size, prompt=PROMPT + "\nmore" * i) for i, size in enumerate(SIZES)]
     batch = family.collate([family.prepare(request) for request in requests])
     with torch.inference_mode():
-        ours = family.prefill(batch, DynamicCache(config=family.model.config.get_text_config()))
+        ours = family.prefill(batch, DynamicCache(config=family.text_model.config))
         theirs = torch.cat([family.model(**reference(family, request)).logits[:, -1] for request in requests])
     assert torch.allclose(ours, theirs, atol=2e-3), (ours - theirs).abs().max()
     assert ours.argmax(-1).tolist() == theirs.argmax(-1).tolist()

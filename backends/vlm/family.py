@@ -29,15 +29,40 @@ class Family(Protocol):
     `prepare` may be called from any thread; `collate` and `prefill` from the thread that owns the device.
     """
 
-    name: str
-    model: nn.Module
-    tokenizer: Any
-    text_model: Any
-    """The decoder: a module with `embed_tokens`, `layers`, `norm` and `rotary_emb`."""
-    lm_head: nn.Module
-    eos_ids: tuple[int, ...]
-    cross_tokens: int
-    """Cross-attention keys of one request at most; 0 for a family without cross-attention."""
+    @property
+    def name(self) -> str:
+        """The model's name in logs and provenance."""
+        ...
+
+    @property
+    def model(self) -> Any:
+        """The whole model as transformers made it."""
+        ...
+
+    @property
+    def tokenizer(self) -> Any:
+        """The checkpoint's tokenizer."""
+        ...
+
+    @property
+    def text_model(self) -> Any:
+        """The decoder: a module with `embed_tokens`, `layers`, `norm` and `rotary_emb`."""
+        ...
+
+    @property
+    def lm_head(self) -> nn.Module:
+        """The output layer."""
+        ...
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """Tokens that end an answer."""
+        ...
+
+    @property
+    def cross_tokens(self) -> int:
+        """Cross-attention keys of one request at most; 0 for a family without cross-attention."""
+        ...
 
     @property
     def device(self) -> torch.device:
