@@ -43,9 +43,7 @@ class CacheShape:
 class SlotCache:
     """Keys and values of all layers, each (slots, kv_heads, positions, head_dim)."""
 
-    def __init__(
-        self, shape: CacheShape, slots: int, length: int, dtype: torch.dtype, device: torch.device
-    ) -> None:
+    def __init__(self, shape: CacheShape, slots: int, length: int, dtype: torch.dtype, device: torch.device) -> None:
         self.shape, self.slots, self.length = shape, slots, length
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
@@ -63,7 +61,11 @@ class SlotCache:
 
     def prefill_into(self, rows: Tensor) -> Cache:
         """Return a cache for one forward pass whose n rows are the slots `rows` (n,) int64 on the device."""
-        return Cache(layers=[_PrefillLayer(k, v, rows) for k, v in zip(self.keys, self.values, strict=True)])
+        return PrefillCache(layers=[_PrefillLayer(k, v, rows) for k, v in zip(self.keys, self.values, strict=True)])
+
+
+class PrefillCache(Cache):
+    """A cache of whole prompts: every pass starts at position 0."""
 
 
 class _PrefillLayer(CacheLayerMixin):

@@ -66,11 +66,12 @@ class Copied:
 class SlotDecoder:
     """Slots of one model on one device; every method is called by the one thread that owns the device."""
 
-    def __init__(self, family: Family, settings: EngineSettings, slots: int) -> None:
+    def __init__(self, family: Family, settings: EngineSettings, slots: int, kernels: Kernels) -> None:
         self.slots, self.length = slots, settings.slot_tokens
         self._family, self._device = family, family.device
         self._cuda = self._device.type == "cuda"
-        self.kernels = best_kernels(self._device) if settings.fused else TorchKernels()
+        self._captures = self._cuda and settings.capture
+        self.kernels = kernels
         shape = CacheShape.of(family.text_model.config, family.cross_tokens)
         self.cache = SlotCache(shape, slots, settings.slot_tokens, family.dtype, self._device)
         self._has_cross = bool(shape.cross_layers)
@@ -78,10 +79,13 @@ class SlotDecoder:
         self._state = empty_state(slots, settings.answer_tokens, self._rules)
         self._forward = TextStep(family.text_model, family.lm_head, self.cache, self.kernels)
         lengths = length_buckets(self.length, settings.length_bucket, self.kernels.reads_filled_only)
-        self._runner = StepRunner(self._step, row_counts(slots, self._cuda), lengths)
-        self.main = torch.cuda.Stream(self._device) if self._cuda else None
+        self._runner = StepRunner(self._step, row_counts(slots, self._captures), lengths)
+        # a step's small kernels go before the large ones of a prefill, else each would wait for a whole product
+        self.main = torch.cuda.Stream(self._device, priority=-1) if self._cuda else None
         self._prefill_stream = torch.cuda.Stream(self._device) if self._cuda and settings.overlap else self.main
-        self._copy_stream = torch.cuda.Stream(self._device) if self._cuda else None
+        self._copy_stream = torch.cuda.Stream(self._device, priority=-1) if self._cuda else None
+        if self._cuda:
+            torch.cuda.synchronize(self._device)  # all of the above was made on the default stream
 
     def on_main(self) -> AbstractContextManager[object]:
         """Return a context in which work is queued on the main stream."""
@@ -89,7 +93,7 @@ class SlotDecoder:
 
     def capture(self, random: bool) -> int:
         """Capture all step shapes where the device can, while all slots are idle; return how many."""
-        if self._cuda:
+        if self._captures:
             with self.on_main():
                 self._runner.capture(random)
             torch.cuda.synchronize(self._device)
@@ -181,7 +185,7 @@ def best_kernels(device: torch.device) -> Kernels:
         from backends.vlm.triton_kernels import TritonKernels
     except ImportError:
         return TorchKernels()
-    return TritonKernels(device)
+    return TritonKernels()
 
 
 def _on(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:

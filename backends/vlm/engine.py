@@ -14,8 +14,11 @@ from types import TracebackType
 
 import torch
 
+from backends.vlm.decoder import best_kernels
 from backends.vlm.engine_settings import EngineSettings
 from backends.vlm.family import Family
+from backends.vlm.fused_prefill import fuse
+from backends.vlm.kernels import Kernels, TorchKernels
 from backends.vlm.memory import affordable_slots
 from backends.vlm.reading import EngineStats, Reading, Remake
 from backends.vlm.requests import Decoded, Prepared
@@ -138,10 +141,15 @@ class Engine:
         started, device = self._clock(), self._family.device
         if device.type == "cuda":
             torch.cuda.set_device(device)
+            torch.cuda.synchronize(device)  # the weights were made on another stream
+        kernels: Kernels = TorchKernels()
+        if self.settings.fused:
+            kernels = best_kernels(device)
+            fuse(self._family.model, self._family.text_model, kernels)
         slots, token_bytes = self.settings.slots, None
         if self._sample is not None:
             slots, token_bytes = affordable_slots(self._family, self.settings, self._sample)
-        self._rounds = Rounds(self._family, self.settings, self.stats, slots, token_bytes, self._clock)
+        self._rounds = Rounds(self._family, self.settings, self.stats, slots, kernels, token_bytes, self._clock)
         self.stats.ready_s = self._clock() - started
 
     def _serve(self) -> None:

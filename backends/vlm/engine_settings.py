@@ -29,8 +29,9 @@ class EngineSettings:
     answer together. `answer_tokens`: the longest answer, whatever is asked for. `steps_per_look`: steps between two
     looks of the host. `prefills_ahead`: groups being prefilled at once. `length_bucket`: step of the lengths that
     attention is captured for where it cannot stop at the filled length. `spare_bytes`: device memory left to others.
-    `overlap`: prefill beside decoding, CUDA only. `fused`: use fused kernels where there are any. `random`: capture
-    steps that draw at random too (they run uncaptured otherwise). `stalled_s`: how long a round may take.
+    `overlap`: prefill beside decoding, CUDA only. `fused`: call the layers in fewer operations, with fused kernels where
+    there are any; `capture`: capture steps as CUDA graphs; neither works with weights that are fetched from the host.
+    `random`: capture steps that draw at random too (they run uncaptured otherwise). `stalled_s`: how long a round may take.
     """
 
     slots: int = 64
@@ -46,6 +47,7 @@ class EngineSettings:
     spare_bytes: int = 512 * 1024**2
     overlap: bool = True
     fused: bool = True
+    capture: bool = True
     random: bool = False
     stalled_s: float = 120.0
     on_death: Callable[[BaseException], None] = end_process
@@ -54,4 +56,6 @@ class EngineSettings:
         if self.slots < 1 or self.steps_per_look < 1 or self.prefills_ahead < 1:
             raise ValueError("an engine needs at least one slot, one step between looks and one prefill ahead")
         if self.answer_tokens + 1 >= self.slot_tokens:
-            raise ValueError(f"an answer of {self.answer_tokens} tokens leaves no prompt in {self.slot_tokens} positions")
+            raise ValueError(
+                f"an answer of {self.answer_tokens} tokens leaves no prompt in {self.slot_tokens} positions"
+            )

@@ -43,19 +43,19 @@ class StepRunner:
     def capture(self, random: bool = False) -> None:
         """Capture every shape, largest first so that the smaller ones fit into its memory; rows must be idle."""
         pool = torch.cuda.graph_pool_handle()
+        stream = torch.cuda.Stream(priority=-1)  # a captured kernel keeps the priority of the stream it was captured on
         for rows, longest in itertools.product(reversed(self._rows), reversed(self._lengths)):
             for drawn in {False, random}:
-                self._capture(StepShape(rows, longest, drawn), pool)
+                self._capture(StepShape(rows, longest, drawn), pool, stream)
 
-    def _capture(self, shape: StepShape, pool: object) -> None:
-        stream = torch.cuda.Stream()
+    def _capture(self, shape: StepShape, pool: object, stream: torch.cuda.Stream) -> None:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # the first runs compile kernels and fill workspaces, which a capture cannot
             self._step(shape.rows, shape.longest, shape.random)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         # thread_local: another thread may allocate (a model that loads, a page that is uploaded) meanwhile
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):  # type: ignore[arg-type]
+        with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):  # type: ignore[arg-type]
             self._step(shape.rows, shape.longest, shape.random)
         self._graphs[shape] = graph
 

@@ -46,7 +46,9 @@ class Kernels(Protocol):
         (rows,) of `keys` and `values` (slots, kv_heads, length, head_dim), return the query (rows, heads, head_dim)."""
         ...
 
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, scale: float, longest: int) -> Tensor:
+    def attend(
+        self, query: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, scale: float, longest: int
+    ) -> Tensor:
         """Return attention of query (rows, heads, head_dim) over the first `lengths` (rows,) positions of the rows of
         keys and values (slots, kv_heads, length, head_dim): (rows, heads * head_dim). No length exceeds `longest`."""
         ...
@@ -57,6 +59,19 @@ class Kernels(Protocol):
 
     def scores(self, logits: Tensor) -> Scores:
         """Return what logits (rows, vocabulary) say, in float32."""
+        ...
+
+    def rotate_prompt(self, heads: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+        """Return heads (prompts, tokens, heads, head_dim) rotated by `turn` ((tokens, head_dim) each); may change them
+        where they are."""
+        ...
+
+    def layer_norm(self, x: Tensor, module: nn.LayerNorm) -> Tensor:
+        """Return the layer norm of x (rows, width)."""
+        ...
+
+    def add_layer_norm(self, x: Tensor, update: Tensor, scale: Tensor, module: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+        """Return the layer norm of x + scale * update, and x + scale * update itself; `scale` is (width,)."""
         ...
 
 
@@ -94,7 +109,9 @@ class TorchKernels:
         values[rows, :, positions] = heads.value
         return heads.query * cos + _half_turned(heads.query) * sin
 
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, scale: float, longest: int) -> Tensor:
+    def attend(
+        self, query: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, scale: float, longest: int
+    ) -> Tensor:
         """See `Kernels`. The queries of a key's head go as rows of one product: keys are never repeated over heads."""
         rows, heads, head_dim = query.shape
         kv_heads = keys.shape[1]
@@ -116,8 +133,23 @@ class TorchKernels:
         top, token = logits.max(-1)
         second = logits.scatter(-1, token[:, None], float("-inf")).amax(-1)
         whole = torch.logsumexp(logits, -1)
-        mean = torch.einsum("rv,rv->r", torch.exp(logits - whole[:, None]), logits)
+        mean = (torch.exp(logits - whole[:, None]) * logits).sum(-1)
         return Scores(token, top - whole, (whole - mean).clamp(min=0.0), top - second)
+
+    def rotate_prompt(self, heads: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+        """See `Kernels`."""
+        cos, sin = turn[0][:, None], turn[1][:, None]
+        return heads * cos + _half_turned(heads) * sin
+
+    def layer_norm(self, x: Tensor, module: nn.LayerNorm) -> Tensor:
+        """See `Kernels`."""
+        normed: Tensor = module(x)
+        return normed
+
+    def add_layer_norm(self, x: Tensor, update: Tensor, scale: Tensor, module: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+        """See `Kernels`."""
+        total = scale * update + x
+        return self.layer_norm(total, module), total
 
 
 def _half_turned(x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from backends.vlm.decoder import Copied, Prefilled, SlotDecoder, decoded
 from backends.vlm.engine_settings import EngineSettings
 from backends.vlm.family import Family
+from backends.vlm.kernels import Kernels
 from backends.vlm.memory import free_bytes, release
 from backends.vlm.reading import EngineStats, Reading
 from backends.vlm.requests import Decoded
@@ -43,10 +44,12 @@ class Rounds:
         settings: EngineSettings,
         stats: EngineStats,
         slots: int,
+        kernels: Kernels,
         token_bytes: int | None,
         clock: Callable[[], float],
     ) -> None:
         self._family, self._settings, self._stats, self._clock = family, settings, stats, clock
+        self._kernels = kernels
         self._token_bytes, self._token_bound = token_bytes, settings.group.tokens
         self.queue: Scheduler[Reading] = Scheduler(settings.group, settings.patience_s)
         self._alone: set[Waiting[Reading]] = set()
@@ -58,7 +61,7 @@ class Rounds:
         self._build(slots)
 
     def _build(self, slots: int) -> None:
-        self._decoder = SlotDecoder(self._family, self._settings, slots)
+        self._decoder = SlotDecoder(self._family, self._settings, slots, self._kernels)
         self._ahead = 1 if self._decoder.main is not None else 0
         self._free = list(range(slots))
         self._freed_s = [self._clock()] * slots

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from backends.vlm.cache import SlotCache
 from backends.vlm.kernels import HeadStates, Kernels
+from backends.vlm.projections import Projections
 
 
 class TextStep:
@@ -50,7 +50,9 @@ class TextStep:
             update = layer.block.mlp.down_proj(kernels.gate(gate, up, layer.block.mlp.act_fn))
             if layer.is_cross:
                 update = layer.block.cross_attn_mlp_gate.tanh() * update
-            following = self._model.norm if index + 1 == len(self._layers) else self._layers[index + 1].block.input_layernorm
+            following = (
+                self._model.norm if index + 1 == len(self._layers) else self._layers[index + 1].block.input_layernorm
+            )
             normed, x = kernels.add_norm(x, update, following)
         logits: Tensor = self._lm_head(normed)
         return logits
@@ -75,52 +77,16 @@ class _Layer:
         self.attention = block.cross_attn if self.is_cross else block.self_attn
         self.scale = float(self.attention.scaling)
         attention = self.attention
-        self._heads = () if self.is_cross else _merged((attention.q_proj, attention.k_proj, attention.v_proj))
-        self._mlp = _merged((block.mlp.gate_proj, block.mlp.up_proj))
+        modules = (attention.q_proj, attention.k_proj, attention.v_proj)
+        self._heads = None if self.is_cross else Projections(modules)
+        self._mlp = Projections((block.mlp.gate_proj, block.mlp.up_proj))
 
     def project(self, x: Tensor) -> HeadStates:
         """Return query, key and value of x (rows, width)."""
-        query, key, value = (part.unflatten(-1, (-1, self.head_dim)) for part in _apply(self._heads, x))
+        assert self._heads is not None
+        query, key, value = (part.unflatten(-1, (-1, self.head_dim)) for part in self._heads(x))
         return HeadStates(query, key, value)
 
     def gate_and_up(self, x: Tensor) -> Sequence[Tensor]:
         """Return the two halves of the gated unit, each (rows, intermediate)."""
-        return _apply(self._mlp, x)
-
-
-_Projections = Sequence[nn.Module]
-
-
-def _apply(projections: _Projections, x: Tensor) -> Sequence[Tensor]:
-    if len(projections) == 1 and isinstance(projections[0], _Merged):
-        return projections[0].parts(x)
-    return [projection(x) for projection in projections]
-
-
-class _Merged(nn.Module):
-    """Several matrices over one input as one."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, sizes: list[int]) -> None:
-        super().__init__()
-        self._weight, self._bias, self._sizes = weight, bias, sizes
-
-    def parts(self, x: Tensor) -> Sequence[Tensor]:
-        return nn.functional.linear(x, self._weight, self._bias).split(self._sizes, dim=-1)
-
-
-def _merged(projections: Sequence[nn.Module]) -> _Projections:
-    """Return the projections as one, sharing memory with their own weights; quantised ones are left as they are."""
-    if not all(_is_plain(p) for p in projections) or len({p.weight.device for p in projections}) != 1:
-        return list(projections)
-    with torch.no_grad():
-        weight = torch.cat([p.weight for p in projections])  # type: ignore[misc]
-        biases = [p.bias for p in projections]
-        bias = None if any(b is None for b in biases) else torch.cat(biases)  # type: ignore[arg-type]
-        sizes = [int(p.weight.shape[0]) for p in projections]  # type: ignore[union-attr,operator]
-        for projection, part in zip(projections, weight.split(sizes), strict=True):
-            projection.weight.data = part  # the old matrix is freed: the merged one is no second copy
-    return [_Merged(weight, bias, sizes)]
-
-
-def _is_plain(module: nn.Module) -> bool:
-    return type(module) is nn.Linear and not hasattr(module, "_hf_hook") and module.weight.device.type != "meta"
+        return self._mlp(x)
