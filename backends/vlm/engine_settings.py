@@ -29,9 +29,10 @@ class EngineSettings:
     answer together. `answer_tokens`: the longest answer, whatever is asked for. `steps_per_look`: steps between two
     looks of the host. `prefills_ahead`: groups being prefilled at once. `length_bucket`: step of the lengths that
     attention is captured for where it cannot stop at the filled length. `spare_bytes`: device memory left to others.
-    `overlap`: prefill beside decoding, CUDA only. `fused`: call the layers in fewer operations, with fused kernels where
-    there are any; `capture`: capture steps as CUDA graphs; neither works with weights that are fetched from the host.
-    `random`: capture steps that draw at random too (they run uncaptured otherwise). `stalled_s`: how long a round may take.
+    `overlap`: prefill beside decoding, CUDA only. `fused`: call the layers in fewer operations, with fused kernels
+    where there are any; `capture`: capture steps as CUDA graphs; neither works with weights that are fetched from the
+    host. `random`: capture steps that draw at random too (they run uncaptured otherwise). `stalled_s`: how long a round
+    may take.
     """
 
     slots: int = 64

@@ -3,6 +3,7 @@
 A row's keys are read in chunks by programs of their own (flash decoding, arXiv 2311.01282), and only as far as they are
 filled; the query heads that share a key head go through the matrix units together, so that keys are read once.
 """
+# ruff: noqa: N803 - constants of a kernel are written so
 # mypy: disable-error-code="no-untyped-def, misc, untyped-decorator, unused-ignore"
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Arithmetic is in float32 and rounded where the modules of transformers round, so that results stay close to theirs.
 """
+# ruff: noqa: N803 - constants of a kernel are written so
 # mypy: disable-error-code="no-untyped-def, misc, untyped-decorator, unused-ignore"
 
 from __future__ import annotations
