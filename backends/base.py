@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from router.schema import Schema
 from router.types import Document, Extraction, PageSource, Rgb, Tier
@@ -49,7 +49,8 @@ class GenerationRequest:
 
     `document_id`, `filename` and `tier` are for logs and for scripted answers; they are no part of what a model sees.
     `glyph_heights_px` are the heights of a lower-case letter in each image's pixels, None where unknown, or empty: a
-    model that chooses an image's resolution measures what it is not told.
+    model that chooses an image's resolution measures what it is not told. `answer_schema` is the JSON schema of the
+    answer where JSON is asked for, for models that can be held to one.
     """
 
     prompt: str
@@ -59,6 +60,7 @@ class GenerationRequest:
     filename: str = ""
     tier: Tier = "fast"
     glyph_heights_px: tuple[float | None, ...] = ()
+    answer_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,4 +91,13 @@ class Model(Protocol):
 
     def generate_batch(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Return one `Generation` for every request, in order."""
+        ...
+
+
+@runtime_checkable
+class PagedModel(Protocol):
+    """A model that cannot take any number of images at once."""
+
+    def split(self, request: GenerationRequest) -> Sequence[GenerationRequest]:
+        """Return requests that together show all images of one, in their order, each small enough for one prompt."""
         ...
