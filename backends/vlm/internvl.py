@@ -73,6 +73,8 @@ class InternVL:
 
     def split(self, request: GenerationRequest) -> tuple[GenerationRequest, ...]:
         """Return requests of as many following pages as fit into a prompt at readable size."""
+        if len(request.images) == 1:
+            return (request,)
         shown = pictures(request)
         plans = plan_pages([picture.shape for picture in shown], self.limits, self.rule.tile_px, NO_BOUND)
         groups: list[list[int]] = []

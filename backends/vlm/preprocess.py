@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -41,9 +42,15 @@ class PixelRule:
 
     def normalise(self, pixels: Tensor, dtype: torch.dtype) -> Tensor:
         """Return pixels (..., 3, height, width) of [0, 255] scaled, centred and divided by their spread."""
-        mean = pixels.new_tensor(self.mean, dtype=torch.float32)[:, None, None] * 255
-        std = pixels.new_tensor(self.std, dtype=torch.float32)[:, None, None] * 255
+        mean, std = _constants(self, pixels.device)
         return ((pixels.float() - mean) / std).to(dtype)
+
+
+@lru_cache(16)
+def _constants(rule: PixelRule, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and spread of bytes on the device: making them anew would wait for the device every time."""
+    values = torch.tensor([rule.mean, rule.std])[:, :, None, None] * 255
+    return values[0].to(device), values[1].to(device)
 
 
 def upload_page(page: Tensor, device: torch.device) -> Tensor:
