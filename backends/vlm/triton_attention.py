@@ -12,11 +12,11 @@ import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["chunks", "chunk_tokens"])
 def attend_chunk(
-    query, keys, values, lengths, part, weights, scale, cache_row, cache_head, chunks,
+    query, keys, values, lengths, part, weights, scale, cache_row, cache_head, chunks, chunk_tokens,
     HEADS: tl.constexpr, SHARED: tl.constexpr, DIM: tl.constexpr, LANES: tl.constexpr,
-    CHUNK: tl.constexpr, BLOCK: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Attention over one chunk of a row's positions, for the SHARED query heads of one key head.
 
@@ -27,9 +27,9 @@ def attend_chunk(
     kv_head = tl.program_id(1)
     chunk = tl.program_id(2)
     filled = tl.load(lengths + row).to(tl.int32)
-    start = chunk * CHUNK
+    start = chunk * chunk_tokens
     if start < filled:
-        end = tl.minimum(start + CHUNK, filled)
+        end = tl.minimum(start + chunk_tokens, filled)
         lane = tl.arange(0, LANES)
         at = tl.arange(0, DIM)
         used = lane < SHARED
@@ -57,18 +57,17 @@ def attend_chunk(
         tl.store(weights + place, top + tl.log2(whole), mask=used)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["chunks", "chunk_tokens"])
 def attend_join(
-    part, weights, lengths, out, chunks, HEADS: tl.constexpr, DIM: tl.constexpr, CHUNK: tl.constexpr,
-    MOST: tl.constexpr,
-):  # fmt: skip
+    part, weights, lengths, out, chunks, chunk_tokens, HEADS: tl.constexpr, DIM: tl.constexpr, MOST: tl.constexpr
+):
     """Weigh the chunks of one head of one row."""
     row = tl.program_id(0).to(tl.int64)
     head = row * HEADS + tl.program_id(1)
     filled = tl.load(lengths + row).to(tl.int32)
     chunk = tl.arange(0, MOST)
     at = tl.arange(0, DIM)
-    used = chunk * CHUNK < filled
+    used = chunk * chunk_tokens < filled
     weight = tl.load(weights + head * chunks + chunk, mask=used, other=float("-inf"))
     share = tl.exp2(weight - tl.max(weight, 0))
     place = (head * chunks + chunk)[:, None] * DIM + at[None, :]

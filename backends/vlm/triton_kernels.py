@@ -26,6 +26,9 @@ class TritonKernels(TorchKernels):
 
     reads_filled_only = True
 
+    def __init__(self, attend_block: int = 64, attend_stages: int = 3) -> None:
+        self._block, self._stages = attend_block, attend_stages
+
     def norm(self, x: Tensor, module: nn.Module) -> Tensor:
         """See `Kernels`."""
         rows, width = x.shape
@@ -71,12 +74,12 @@ class TritonKernels(TorchKernels):
         out = torch.empty((rows, heads * dim), dtype=query.dtype, device=query.device)
         triton_attention.attend_chunk[(rows, kv_heads, chunks)](
             query, keys, values, lengths, part, weights, scale * math.log2(math.e), keys.stride(0), keys.stride(1),
-            chunks, HEADS=heads, SHARED=heads // kv_heads, DIM=dim, LANES=max(16, _power(heads // kv_heads)),
-            CHUNK=chunk, BLOCK=64, PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
-            num_warps=4, num_stages=3 if query.dtype != torch.float32 else 1,
+            chunks, chunk, HEADS=heads, SHARED=heads // kv_heads, DIM=dim, LANES=max(16, _power(heads // kv_heads)),
+            BLOCK=self._block, PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
+            num_warps=4, num_stages=self._stages if query.dtype != torch.float32 else 1,
         )  # fmt: skip
         triton_attention.attend_join[(rows, heads)](
-            part, weights, lengths, out, chunks, HEADS=heads, DIM=dim, CHUNK=chunk, MOST=_power(chunks), num_warps=2
+            part, weights, lengths, out, chunks, chunk, HEADS=heads, DIM=dim, MOST=_power(chunks), num_warps=2
         )
         return out
 

@@ -85,7 +85,7 @@ def rotate_write(
             tl.store(values + place + HALF + at, tl.load(source + HALF + at))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def rotate_inplace(heads, cos, sin, stride, tokens, HALF: tl.constexpr):
     """One head of one token of a prompt, rotated where it is; cos and sin are (tokens, 2 HALF), shared by all rows."""
     token = tl.program_id(0).to(tl.int64)
