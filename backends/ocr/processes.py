@@ -55,8 +55,12 @@ def read_words(picture: Rgb) -> list[PlainWord]:
     """Return the words of a picture in reading order."""
     from backends.ocr.engine import read_page
 
-    layout = read_page(picture, 1).layout()
-    return [word for segment in layout.segments for word in _split(segment)]
+    return words_of(read_page(picture, 1).layout().segments)
+
+
+def words_of(segments: Sequence[Segment]) -> list[PlainWord]:
+    """Return the words of runs of text, each with its own part of the run's place."""
+    return [word for segment in segments for word in _split(segment)]
 
 
 def _split(segment: Segment) -> list[PlainWord]:
