@@ -17,8 +17,10 @@ class TokenText:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._special = frozenset(tokenizer.all_special_ids)
-        self._added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items()}
+        added = tokenizer.added_tokens_decoder
+        # reserved control tokens have no role of their own and are special all the same
+        self._special = frozenset(tokenizer.all_special_ids) | {n for n, token in added.items() if token.special}
+        self._added = {number: str(token) for number, token in added.items()}
 
     def spoken(self, tokens: Sequence[int]) -> list[int]:
         """Return the places of the tokens that are text: an answer's end and other control tokens are not."""

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
 
 import transformers  # noqa: E402
 
-from backends.vlm.detokenise import Detokeniser  # noqa: E402
+from backends.vlm.token_text import TokenText  # noqa: E402
 
 
 @pytest.fixture(scope="module", params=["tiny_internvl", "tiny_llama_vision"])
@@ -17,13 +17,13 @@ def tokenizer(request):
 
 
 def test_pieces_joined_are_the_text(tokenizer):
-    detokeniser = Detokeniser(tokenizer)
+    text_of = TokenText(tokenizer)
 
     @given(st.text())
     @settings(max_examples=50, deadline=None)
     def check(text):
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        pieces = detokeniser.pieces(ids)
+        pieces = text_of.pieces(ids)
         assert len(pieces) == len(ids)
         assert "".join(pieces) == text
 
@@ -31,20 +31,20 @@ def test_pieces_joined_are_the_text(tokenizer):
 
 
 def test_any_ids_give_what_the_tokenizer_decodes(tokenizer):
-    detokeniser = Detokeniser(tokenizer)
+    text_of = TokenText(tokenizer)
 
     @given(st.lists(st.integers(0, len(tokenizer) - 1), max_size=40))
     @settings(max_examples=50, deadline=None)
     def check(ids):
         decoded = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        assert "".join(detokeniser.pieces(ids)).replace("\ufffd", "") == decoded.replace("\ufffd", "")
+        spoken = [ids[place] for place in text_of.spoken(ids)]
+        assert "".join(text_of.pieces(spoken)).replace("\ufffd", "") == decoded.replace("\ufffd", "")
 
     check()
 
 
-def test_special_tokens_and_unknown_ids_add_nothing(tokenizer):
-    end = tokenizer.eos_token_id
+def test_an_answer_s_end_is_not_spoken_and_unknown_ids_add_nothing(tokenizer):
+    text_of, end = TokenText(tokenizer), tokenizer.eos_token_id
     ids = tokenizer("12.50", add_special_tokens=False)["input_ids"]
-    pieces = Detokeniser(tokenizer).pieces([end, *ids, 10**6, end])
-    assert "".join(pieces) == "12.50"
-    assert (pieces[0], pieces[-1]) == ("", "")
+    assert text_of.spoken([end, *ids, end]) == list(range(1, 1 + len(ids)))
+    assert "".join(text_of.pieces([*ids, 10**6])) == "12.50"
