@@ -1,7 +1,8 @@
 """How fast the vision-language engine reads, with models of the real shapes and random weights.
 
-`python -m benchmarks.vlm_engine --modes all --out FOLDER` runs every mode in a process of its own, writes one JSON file
-a mode and prints one table; a mode that fails does not stop the others. `--smoke` rehearses with tiny models.
+`python -m benchmarks.vlm_engine --modes all --out FOLDER` runs every mode in a process of its own and writes
+`results.json`, `table.md` and `log.txt`; a mode that fails does not stop the others. `--smoke` rehearses with tiny
+models.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 MODES: dict[str, tuple[str, int]] = {
     "check": ("benchmarks.vlm_engine_check:check", 40),
@@ -38,8 +40,13 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def run_mode(mode: str, device: str, smoke: bool, documents: int | None, arguments: list[str]) -> dict[str, Any]:
-    """Run one mode here; return its rows, what it ran on, and the error that ended it, if one did."""
+def run_mode(
+    mode: str, device: str, smoke: bool, documents: int | None, arguments: list[str], out: Path | None
+) -> dict[str, Any]:
+    """Run one mode here; return its rows, what it ran on, and the error that ended it, if one did.
+
+    `out` is written after every row, so that a mode that is stopped keeps what it had.
+    """
     import torch
 
     from benchmarks.vlm_world import World
@@ -52,13 +59,21 @@ def run_mode(mode: str, device: str, smoke: bool, documents: int | None, argumen
     try:
         for row in _rows(mode, world, documents, arguments):
             result["rows"].append(row)
+            _write(out, {**result, "error": "stopped"})
             print(json.dumps(row), flush=True)
     except Exception as exc:
         result["error"] = f"{type(exc).__name__}: {exc}"
         result["trace"] = traceback.format_exc()
         traceback.print_exc()
     result["mode_s"] = round(time.perf_counter() - started, 1)
+    _write(out, result)
     return result
+
+
+def _write(out: Path | None, result: dict[str, Any]) -> None:
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=1))
 
 
 def _rows(mode: str, world: Any, documents: int | None, arguments: list[str]) -> Iterable[dict[str, Any]]:
@@ -87,22 +102,35 @@ def run_all(modes: list[str], args: argparse.Namespace) -> None:
     """Run modes one after the other, each in its own process, and print the table of all."""
     args.out.mkdir(parents=True, exist_ok=True)
     results = []
-    for mode in modes:
-        out = args.out / f"{mode}.json"
-        out.unlink(missing_ok=True)
+    with (args.out / "log.txt").open("w") as log:
+        for mode in modes:
+            result = _run_apart(mode, args, log)
+            results.append(result)
+            spent, error = result.get("mode_s", "?"), result["error"]
+            print(f"{mode}: {len(result['rows'])} rows, {spent} s, error {error}", flush=True)
+            (args.out / "results.json").write_text(json.dumps(results, indent=1))
+            (args.out / "table.md").write_text(table(results))
+    print(table(results))
+
+
+def _run_apart(mode: str, args: argparse.Namespace, log: TextIO) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="vlm-mode-") as folder:
+        out = Path(folder) / "result.json"
         command = [sys.executable, "-m", "benchmarks.vlm_engine", "--mode", mode, "--json", str(out)]
         command += ["--device", args.device, *(["--smoke"] if args.smoke else [])]
         command += ["--documents", str(args.documents)] if args.documents else []
-        with (args.out / f"{mode}.log").open("w") as log:
-            try:
-                code = subprocess.run(command, stdout=log, stderr=log, timeout=args.timeout_s, check=False).returncode
-            except subprocess.TimeoutExpired:
-                code = -1
-        result = json.loads(out.read_text()) if out.exists() else {"mode": mode, "rows": [], "error": f"exit {code}"}
-        results.append(result)
-        print(f"{mode}: {len(result['rows'])} rows, {result.get('mode_s', '?')} s, error {result['error']}", flush=True)
-        (args.out / "table.md").write_text(table(results))
-    print(table(results))
+        log.write(f"=== {mode}\n")
+        log.flush()
+        began = time.perf_counter()
+        try:
+            code = subprocess.run(command, stdout=log, stderr=log, timeout=args.timeout_s, check=False).returncode
+        except subprocess.TimeoutExpired:
+            code = -1
+        if out.exists():
+            result: dict[str, Any] = json.loads(out.read_text())
+            result["process_s"] = round(time.perf_counter() - began, 1)
+            return result
+        return {"mode": mode, "rows": [], "error": f"no result, exit {code}; see log.txt"}
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -137,10 +165,7 @@ def main() -> None:
     parser.add_argument("arguments", nargs="*")
     args = parser.parse_args()
     if args.mode:
-        result = run_mode(args.mode, args.device, args.smoke, args.documents, args.arguments)
-        if args.json is not None:
-            args.json.parent.mkdir(parents=True, exist_ok=True)
-            args.json.write_text(json.dumps(result, indent=1))
+        result = run_mode(args.mode, args.device, args.smoke, args.documents, args.arguments, args.json)
         sys.exit(1 if result["error"] else 0)
     run_all(list(MODES) if args.modes in ("", "all") else args.modes.split(","), args)
 
