@@ -14,6 +14,7 @@ from backends.vlm.checkpoint import NATIVE, REMOTE_CODE, Identity, check, check_
 from backends.vlm.family import Family
 from backends.vlm.internvl import InternVL
 from backends.vlm.llama_vision import LlamaVision
+from backends.vlm.offload import offload
 from backends.vlm.quantize import (
     KEPT_WHOLE,
     PRECISIONS,
@@ -81,8 +82,11 @@ def _load(settings: LoadSettings, model_type: str) -> Loaded:
 
         return load_original(folder, settings, device, identity)
     processor = _processor(folder)
-    precision, offloaded = _choose(folder, settings, device)
-    model = _model(folder, precision, offloaded, device)
+    precision, weights_bytes = _choose(folder, settings, device)
+    offloaded = weights_bytes is not None
+    model = _model(folder, precision, torch.device("cpu") if offloaded else device)
+    if weights_bytes is not None:
+        offload(model, device, weights_bytes)
     check_quantised(model, precision, KEPT_WHOLE[model_type])
     check_processor(model, processor)
     family = FAMILIES[model_type].of(model, processor, settings.limits)
@@ -108,22 +112,22 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _choose(folder: Path, settings: LoadSettings, device: torch.device) -> tuple[Precision, bool]:
-    """The precision, and whether weights stay with the host; said aloud when it is not what was there to be had."""
+def _choose(folder: Path, settings: LoadSettings, device: torch.device) -> tuple[Precision, int | None]:
+    """The precision, and the bytes for weights on the device where not all of them fit."""
     if settings.precision != "auto":
-        return settings.precision, False
+        return settings.precision, None
     if device.type != "cuda":
-        return "fp32", False
+        return "fp32", None
     free, _ = torch.cuda.mem_get_info(device)
     needs = footprint(empty_model(folder), settings.slot_tokens)
     chosen = choose(needs, free)
-    if chosen is None:
-        logging.getLogger(__name__).warning(
-            "%.1f GB free on %s hold no precision of %s: its weights stay with the host, which is very slow",
-            free / 1e9, device, folder,
-        )  # fmt: skip
-        return "bf16", True
-    return chosen, False
+    if chosen is not None:
+        return chosen, None
+    logging.getLogger(__name__).warning(
+        "%.1f GB free on %s hold no precision of %s: weights stay with the host, which is very slow",
+        free / 1e9, device, folder,
+    )  # fmt: skip
+    return "bf16", free - needs.workspace_bytes - needs.slot_bytes
 
 
 def empty_model(folder: Path) -> Any:
@@ -154,11 +158,11 @@ def _config(folder: Path) -> Any:
     return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
 
 
-def _model(folder: Path, precision: Precision, offloaded: bool, device: torch.device) -> Any:
+def _model(folder: Path, precision: Precision, device: torch.device) -> Any:
     kept = KEPT_WHOLE[_config(folder).model_type]
     options: dict[str, Any] = {
         "dtype": torch.float32 if precision == "fp32" else torch.bfloat16,
-        "device_map": "auto" if offloaded else {"": device},
+        "device_map": {"": device},
         "attn_implementation": "sdpa",
         "local_files_only": True,
     }
