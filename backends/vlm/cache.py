@@ -68,14 +68,14 @@ class PrefillCache(Cache):
     """A cache of whole prompts: every pass starts at position 0."""
 
 
-class _PrefillLayer(CacheLayerMixin):
+class _PrefillLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     """Writes a prompt's keys and values into slots and hands the fresh ones back for the pass's own attention."""
 
     is_sliding = False
     is_compileable = False
 
     def __init__(self, keys: Tensor, values: Tensor, rows: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._slots = (keys, values)
         self._rows = rows
 

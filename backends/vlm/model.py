@@ -14,7 +14,7 @@ from backends.vlm.requests import Decoded, Prepared
 from backends.vlm.token_text import TokenText
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class VlmModel:
     """Implements `Model` and `PagedModel`; may be called from many threads, whose requests are then read together.
 
@@ -28,7 +28,7 @@ class VlmModel:
     _text: TokenText = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_text", TokenText(self.family.tokenizer))
+        self._text = TokenText(self.family.tokenizer)
 
     def split(self, request: GenerationRequest) -> Sequence[GenerationRequest]:
         """Return requests that together show all images, each small enough for one prompt."""

@@ -33,7 +33,8 @@ class Projections:
         """Return the modules' outputs of x (..., width), parts of one tensor where they are merged."""
         if self._weight is None:
             return [module(x) for module in self._modules]
-        return nn.functional.linear(x, self._weight, self._bias).split(self._sizes, dim=-1)
+        parts: Sequence[Tensor] = nn.functional.linear(x, self._weight, self._bias).split(self._sizes, dim=-1)
+        return parts
 
 
 def _mergeable(modules: Sequence[nn.Module]) -> bool:
