@@ -87,7 +87,10 @@ class Generation:
 class Model(Protocol):
     """A generating model with its one primitive."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What provenance says of it: model, weights and their precision."""
+        ...
 
     def generate_batch(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Return one `Generation` for every request, in order."""
@@ -100,4 +103,13 @@ class PagedModel(Protocol):
 
     def split(self, request: GenerationRequest) -> Sequence[GenerationRequest]:
         """Return requests that together show all images of one, in their order, each small enough for one prompt."""
+        ...
+
+
+@runtime_checkable
+class LoadableModel(Protocol):
+    """A model whose weights come after it was made."""
+
+    def load(self) -> None:
+        """Load now rather than with the first request; raise `BackendError`."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from backends.base import ExtractionRequest, Generation, GenerationRequest, Model, PagedModel
+from backends.base import ExtractionRequest, Generation, GenerationRequest, LoadableModel, Model, PagedModel
 from backends.field_answers import Part
 from backends.page_merge import merge_parts, worst_finish
 from backends.parse import parse_answer
@@ -37,6 +37,11 @@ class ModelLane:
     max_pages: int = MAX_IMAGES
     form: AnswerForm = "lines"
     second: SecondReader | None = None
+
+    def load(self) -> None:
+        """Load now what the model would load with the first document; raise `BackendError`."""
+        if isinstance(self.model, LoadableModel):
+            self.model.load()
 
     def extract(self, request: ExtractionRequest) -> Extraction:
         """Return one `FieldValue` for every wanted field; raise `ExtractionError` or `RetryableError`.

@@ -25,9 +25,20 @@ SUBSET = ("invoice_date", "total_amount")
 INSTALLED = [info.name for info in registry.available() if info.installed]
 
 
-@pytest.fixture(scope="module", params=INSTALLED)
+TINY = {"internvl3": "tiny_internvl", "llama-vision": "tiny_llama_vision"}
+SMALL = {"device": "cpu", "slots": 2, "slot_tokens": 1400, "answer_tokens": 24, "second_reading": "never"}
+
+
+@pytest.fixture(scope="module", params=sorted({*INSTALLED, *TINY}))
 def lane(request):
-    return registry.create(request.param)
+    if request.param not in TINY:
+        yield registry.create(request.param)
+        return
+    pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
+    checkpoint = str(request.getfixturevalue(TINY[request.param]))
+    lane = registry.create(request.param, SMALL | {"checkpoint": checkpoint})
+    yield lane
+    lane.model.close()
 
 
 def read(lane, data, schema="receipt", tier="fast", fields=()) -> Extraction:
@@ -89,7 +100,7 @@ def test_auto_chooses_a_built_in_schema(lane):
 
 
 def test_an_unknown_backend_lists_the_known_ones():
-    with pytest.raises(BackendError, match=r"did you mean 'ocr-fast'.*fake, ocr-deep, ocr-fast"):
+    with pytest.raises(BackendError, match=r"did you mean 'ocr-fast'.*fake.*ocr-deep, ocr-fast"):
         registry.create("ocr-fats")
 
 

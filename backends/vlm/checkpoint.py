@@ -36,10 +36,11 @@ class Identity:
     weights_hash: str
 
 
-def locate(checkpoint: str, revision: str | None = None, remote_code: bool = False) -> Path:
-    """Return the folder of a checkpoint: itself, or the snapshot of a hub id, downloaded where it is not there yet.
+def locate(checkpoint: str, revision: str | None = None, remote_code: bool = False, download: bool = False) -> Path:
+    """Return the folder of a checkpoint: itself, or the snapshot of a hub id that was downloaded before.
 
-    Raises `BackendUnavailableError` when there is neither, with what to do.
+    With `download` a snapshot that is not here is fetched. Raises `BackendUnavailableError` when there is none, with
+    what to do.
     """
     folder = Path(checkpoint).expanduser()
     if folder.is_dir():
@@ -54,16 +55,24 @@ def locate(checkpoint: str, revision: str | None = None, remote_code: bool = Fal
 
     files = [*_FILES, "*.py"] if remote_code else _FILES
     try:
-        return Path(snapshot_download(checkpoint, revision=revision, allow_patterns=files))
+        return Path(
+            snapshot_download(checkpoint, revision=revision, allow_patterns=files, local_files_only=not download)
+        )
     except GatedRepoError as exc:
         raise BackendUnavailableError(
-            f"{checkpoint} is gated: accept its licence on its page and log in with `hf auth login`"
+            f"{checkpoint} is gated; accept its licence on its page and log in with `hf auth login`"
         ) from exc
     except RepositoryNotFoundError as exc:
-        raise BackendUnavailableError(f"the hub has no {checkpoint}, or it is private: check the name") from exc
+        raise BackendUnavailableError(f"the hub has no {checkpoint}, or it is private; check the name") from exc
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as exc:
+        if not download:
+            at = f" --revision {revision}" if revision else ""
+            raise BackendUnavailableError(
+                f"the checkpoint {checkpoint} is not on this machine; run `hf download {checkpoint}{at}`, or give a "
+                "folder that holds it"
+            ) from exc
         raise BackendUnavailableError(
-            f"{checkpoint} cannot be downloaded ({type(exc).__name__}): check the revision and the network, or give a "
+            f"{checkpoint} cannot be downloaded ({type(exc).__name__}); check the revision and the network, or give a "
             "folder that holds the checkpoint"
         ) from exc
 

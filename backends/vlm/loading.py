@@ -36,7 +36,8 @@ class LoadSettings:
 
     `checkpoint` is a folder or a hub id, `revision` a commit of the hub. `device`: auto, cpu, cuda or cuda:N.
     `precision` auto chooses by the device's free memory. `slot_tokens` is what a slot is to hold, for that choice.
-    `remote_code` lets the original InternVL checkpoint run the code that comes with it.
+    `remote_code` lets the original InternVL checkpoint run the code that comes with it, `download` fetches a hub id
+    that is not on this machine.
     """
 
     checkpoint: str
@@ -46,6 +47,7 @@ class LoadSettings:
     limits: TileLimits = field(default_factory=TileLimits)
     slot_tokens: int = 4096
     remote_code: bool = False
+    download: bool = False
 
     def __post_init__(self) -> None:
         if self.precision != "auto" and self.precision not in PRECISIONS:
@@ -73,7 +75,7 @@ def load_llama_vision(settings: LoadSettings) -> Loaded:
 
 
 def _load(settings: LoadSettings, model_type: str) -> Loaded:
-    folder = locate(settings.checkpoint, settings.revision, settings.remote_code)
+    folder = locate(settings.checkpoint, settings.revision, settings.remote_code, settings.download)
     config = check(folder, model_type, settings.remote_code)
     identity = identify(settings.checkpoint, settings.revision, folder)
     device = _device(settings.device)

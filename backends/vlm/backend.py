@@ -1,0 +1,217 @@
+"""The two vision-language lanes as backends: `internvl3` and `llama-vision`. Know settings; must not know queues.
+
+Making a lane checks its checkpoint: anything wrong with it is told before a job is taken. Nothing is downloaded unless
+`download` says so. The weights load with `load`, or with the first document.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+from backends.base import Generation, GenerationRequest
+from backends.extract import MAX_IMAGES, ModelLane
+from backends.ocr.processes import OcrProcesses
+from backends.second_reading import SecondReader, SecondReadingPolicy, When
+from backends.vlm.checkpoint import Identity, check, identify, locate
+from router.errors import BackendError, BackendUnavailableError
+
+INTERNVL3, LLAMA_VISION = "OpenGVLab/InternVL3-2B-hf", "meta-llama/Llama-3.2-11B-Vision-Instruct"
+INTERNVL3_COST, LLAMA_VISION_COST = 1.0, 7.0
+"""Compute of a document as a multiple of InternVL3's, from prefill and decode on one GPU (`benchmarks/README.md`)."""
+
+Family = Literal["internvl", "mllama"]
+
+
+@dataclass(frozen=True)
+class VlmSettings:
+    """All that may be set of a lane.
+
+    `checkpoint`, `revision`, `device`, `precision`, `remote_code`: see `loading.LoadSettings`. `download`: fetch a hub
+    id that is not here yet. `slots`, `slot_tokens`, `answer_tokens`, `temperature`, `top_p`: see `EngineSettings`; a
+    prompt may have what an answer leaves of a slot. `min_tiles`, `max_tiles`, `readable_glyph_px`: see `TileLimits`.
+    `timeout_s` bounds a document's reading. `second_reading`: never, uncertain or always, in `ocr_processes` processes.
+    """
+
+    checkpoint: str
+    revision: str | None = None
+    download: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    remote_code: bool = False
+    slots: int = 64
+    slot_tokens: int = 4096
+    answer_tokens: int = 2048
+    min_tiles: int = 1
+    max_tiles: int = 12
+    readable_glyph_px: float = 8.0
+    temperature: float = 0.0
+    top_p: float = 1.0
+    timeout_s: float | None = 300.0
+    max_pages: int = MAX_IMAGES
+    second_reading: str = "uncertain"
+    ocr_processes: int = 2
+    relative_cost: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.second_reading not in get_args(When):
+            raise BackendError(f"unknown second_reading {self.second_reading!r}; there are {', '.join(get_args(When))}")
+        if not 1 <= self.min_tiles <= self.max_tiles:
+            raise BackendError(f"max_tiles must be at least min_tiles, which is at least 1, not {self.max_tiles}")
+        least = {"slots": self.slots, "max_pages": self.max_pages, "ocr_processes": self.ocr_processes}
+        for name, value in {**least, "answer_tokens": self.answer_tokens}.items():
+            if value < 1:
+                raise BackendError(f"{name} must be at least 1, not {value}")
+        if self.slot_tokens < self.answer_tokens + 256:
+            raise BackendError(
+                f"slot_tokens must leave 256 for a prompt beside answer_tokens ({self.answer_tokens}), not "
+                f"{self.slot_tokens - self.answer_tokens}"
+            )
+
+
+class LazyVlm:
+    """A `Model` that is there before its weights are; may be called from any thread."""
+
+    def __init__(self, settings: VlmSettings, family: Family) -> None:
+        self._settings, self._family = settings, family
+        self._lock = threading.Lock()
+        self._model: Any = None
+        self._loaded: Any = None
+        self.identity = _identity(settings, family)
+
+    @property
+    def name(self) -> str:
+        """The checkpoint, its weights' hash and, once loaded, their precision: what provenance says."""
+        precision = f" {self._loaded.precision}" if self._loaded else ""
+        return f"{self.identity.id}{precision} {self.identity.weights_hash}"
+
+    def load(self) -> None:
+        """Load, size and capture now rather than with the first document; raise `BackendError`."""
+        self._ready()
+
+    def facts(self) -> dict[str, object]:
+        """Return what is held: checkpoint, revision, weights' hash, precision, slots, device and its memory in use."""
+        if self._loaded is None:
+            return {**self.identity.__dict__, "loaded": False}
+        import torch
+
+        device, engine = self._loaded.family.device, self._model.engine
+        held = {"memory_bytes": torch.cuda.memory_reserved(device)} if device.type == "cuda" else {}
+        return {
+            **self.identity.__dict__,
+            "loaded": True,
+            "precision": self._loaded.precision,
+            "offloaded": self._loaded.offloaded,
+            "device": str(device),
+            "slots": engine.stats.slots,
+            "ready_s": engine.stats.ready_s,
+            **held,
+        }
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the engine, or None: for whoever watches the process."""
+        problem: str | None = self._model.engine.problem() if self._model is not None else None
+        return problem
+
+    def split(self, request: GenerationRequest) -> Sequence[GenerationRequest]:
+        """Return requests that together show all images, each small enough for one prompt."""
+        parts: Sequence[GenerationRequest] = self._ready().split(request)
+        return parts
+
+    def generate_batch(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
+        """Return one `Generation` for every request, in order; raise `ExtractionError` or `RetryableError`."""
+        answers: list[Generation] = self._ready().generate_batch(requests)
+        return answers
+
+    def close(self) -> None:
+        """End the engine; what was asked is answered first."""
+        with self._lock:
+            model, self._model, self._loaded = self._model, None, None
+        if model is not None:
+            model.close()
+
+    def _ready(self) -> Any:
+        with self._lock:
+            if self._model is None:
+                from backends.vlm.starting import start
+
+                self._loaded, self._model = start(self._settings, self._family)
+            return self._model
+
+
+def create_internvl3(
+    checkpoint: str = INTERNVL3,
+    revision: str | None = None,
+    download: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    remote_code: bool = False,
+    slots: int = 128,
+    slot_tokens: int = 6144,
+    answer_tokens: int = 2048,
+    min_tiles: int = 1,
+    max_tiles: int = 12,
+    readable_glyph_px: float = 8.0,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    timeout_s: float | None = 300.0,
+    max_pages: int = 20,
+    second_reading: str = "uncertain",
+    ocr_processes: int = 2,
+    relative_cost: float = INTERNVL3_COST,
+) -> ModelLane:
+    """Return the lane `internvl3`; see `VlmSettings` for the options."""
+    return _lane("internvl3", "internvl", VlmSettings(**locals()))
+
+
+def create_llama_vision(
+    checkpoint: str = LLAMA_VISION,
+    revision: str | None = None,
+    download: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    slots: int = 64,
+    slot_tokens: int = 3072,
+    answer_tokens: int = 2048,
+    max_tiles: int = 4,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    timeout_s: float | None = 600.0,
+    max_pages: int = 8,
+    second_reading: str = "uncertain",
+    ocr_processes: int = 2,
+    relative_cost: float = LLAMA_VISION_COST,
+) -> ModelLane:
+    """Return the lane `llama-vision`; see `VlmSettings` for the options."""
+    return _lane("llama-vision", "mllama", VlmSettings(**locals()))
+
+
+def _lane(name: str, family: Family, settings: VlmSettings) -> ModelLane:
+    for package in ("torch", "torchvision", "transformers", "einops", "accelerate"):
+        if importlib.util.find_spec(package) is None:
+            raise BackendUnavailableError(
+                f"the package {package} is not installed; install it with: pip install 'docroute[vlm]'"
+            )
+    model = LazyVlm(settings, family)
+    second = None
+    if settings.second_reading != "never":
+        policy = SecondReadingPolicy(cast(When, settings.second_reading))
+        second = SecondReader(OcrProcesses(settings.ocr_processes), policy)
+    return ModelLane(
+        model=model,
+        name=name,
+        relative_cost=settings.relative_cost,
+        revision=model.identity.revision,
+        max_pages=settings.max_pages,
+        second=second,
+    )
+
+
+def _identity(settings: VlmSettings, family: Family) -> Identity:
+
+    folder = locate(settings.checkpoint, settings.revision, settings.remote_code, settings.download)
+    check(folder, family, settings.remote_code)
+    return identify(settings.checkpoint, settings.revision, folder)
