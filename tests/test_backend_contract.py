@@ -26,7 +26,7 @@ INSTALLED = [info.name for info in registry.available() if info.installed]
 
 
 TINY = {"internvl3": "tiny_internvl", "llama-vision": "tiny_llama_vision"}
-SMALL = {"device": "cpu", "slots": 2, "slot_tokens": 1400, "answer_tokens": 24, "second_reading": "never"}
+SMALL = {"device": "cpu", "slots": 2, "slot_tokens": 2400, "answer_tokens": 24, "second_reading": "never"}
 
 
 @pytest.fixture(scope="module", params=sorted({*INSTALLED, *TINY}))
