@@ -28,7 +28,11 @@ def test_the_longest_waiting_is_always_in_the_next_group():
 
 def test_a_group_is_close_by_tiles():
     queue = scheduler(
-        waiting("a", 0, tiles=3), waiting("b", 1, tiles=13), waiting("c", 2, tiles=3), waiting("d", 3, tiles=4), documents=3
+        waiting("a", 0, tiles=3),
+        waiting("b", 1, tiles=13),
+        waiting("c", 2, tiles=3),
+        waiting("d", 3, tiles=4),
+        documents=3,
     )
     assert names(queue.next_group(8)) == ["a", "c", "d"]
     assert names(queue.next_group(8)) == ["b"]
@@ -42,7 +46,9 @@ def test_a_group_is_no_larger_than_the_free_slots():
 
 
 def test_padding_to_the_longest_counts_against_the_token_bound():
-    queue = scheduler(waiting("a", 0, tokens=100), waiting("b", 1, tokens=1000), waiting("c", 2, tokens=100), tokens=1000)
+    queue = scheduler(
+        waiting("a", 0, tokens=100), waiting("b", 1, tokens=1000), waiting("c", 2, tokens=100), tokens=1000
+    )
     assert names(queue.next_group(8)) == ["a", "c"]
 
 

@@ -68,7 +68,7 @@ class PrefillCache(Cache):
     """A cache of whole prompts: every pass starts at position 0."""
 
 
-class _PrefillLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
+class _PrefillLayer(CacheLayerMixin):
     """Writes a prompt's keys and values into slots and hands the fresh ones back for the pass's own attention."""
 
     is_sliding = False

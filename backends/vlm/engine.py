@@ -19,7 +19,7 @@ from backends.vlm.engine_settings import EngineSettings
 from backends.vlm.family import Family
 from backends.vlm.fused_prefill import fuse
 from backends.vlm.kernels import Kernels, TorchKernels
-from backends.vlm.memory import affordable_slots
+from backends.vlm.memory import affordable_slots, release
 from backends.vlm.reading import EngineStats, Reading, Remake
 from backends.vlm.requests import Decoded, Prepared
 from backends.vlm.rounds import Rounds
@@ -101,7 +101,8 @@ class Engine:
 
     def waiting(self) -> int:
         """Return about how many requests have no slot yet."""
-        return len(self._arrived) + (len(self._rounds.queue) if self._rounds is not None else 0)
+        rounds = self._rounds
+        return len(self._arrived) + (len(rounds.queue) if rounds is not None else 0)
 
     def problem(self) -> str | None:
         """Return what is wrong with the engine, or None: for whoever watches the process."""
@@ -136,6 +137,9 @@ class Engine:
             self._serve()
         except BaseException as exc:
             self._die(exc)
+        else:
+            self._rounds = None  # slots and captures go with the engine, not with whoever still holds it
+            release(self._family.device)
 
     def _build(self) -> None:
         started, device = self._clock(), self._family.device
