@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import transformers
+from transformers.initialization import no_init_weights
 
 from backends.vlm.internvl import InternVL
 from backends.vlm.llama_vision import LlamaVision
@@ -119,7 +120,7 @@ def random_weights(name: str, device: torch.device, precision: Precision = "bf16
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        with transformers.initialization.no_init_weights(), torch.device(device):
+        with no_init_weights(), torch.device(device):
             model = model_class(config or make_config())
     finally:
         torch.set_default_dtype(before)
