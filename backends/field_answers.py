@@ -28,6 +28,8 @@ class Part:
         """Return the reading of one field; where nothing was said there is no claim, not even one of absence."""
         answer = self.parsed.fields.get(spec.name)
         shown = dict(self.generation.signals)
+        if self.parsed.dropped:
+            shown["keys_dropped"] = float(self.parsed.dropped)
         if answer is None:
             refused = {"refused": 1.0} if self.parsed.refused else {}
             return FieldValue(

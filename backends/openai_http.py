@@ -24,6 +24,7 @@ import numpy as np
 
 from backends.base import Generation, GenerationRequest
 from backends.extract import MAX_IMAGES, ModelLane
+from backends.ocr.processes import second_reader
 from backends.openai_answers import ServerLacks, generation, without_optional
 from backends.openai_calls import Caller, CallSettings
 from backends.prompts import AnswerForm
@@ -128,6 +129,8 @@ def create(
     pages_per_prompt: int = 4,
     max_side_px: int = 2240,
     jpeg_quality: int | None = 92,
+    second_reading: str = "never",
+    ocr_processes: int = 2,
     relative_cost: float = 1.0,
 ) -> ModelLane:
     """Return the lane of a served model; `url` ends before `/chat/completions` (http://host:8000/v1).
@@ -156,6 +159,7 @@ def create(
         revision=revision,
         max_pages=max_pages,
         form="json" if form == "json" else "lines",
+        second=second_reader(second_reading, ocr_processes),
     )
 
 

@@ -96,6 +96,11 @@ def test_signals_of_how_pages_were_shown_are_kept_in_provenance():
     assert {value.provenance.signals["tiles"] for value in fields.values()} == {7.0}
 
 
+def test_keys_that_nobody_asked_for_are_counted():
+    lane = ModelLane(Scripted([said("total_amount: 5\nmood_today: good\nshoe_size: 42")]), "scripted")
+    assert read(lane).fields["total_amount"].provenance.signals["keys_dropped"] == 2.0
+
+
 def test_pages_that_do_not_go_into_one_prompt_are_read_in_parts_and_merged():
     model = Scripted(
         [

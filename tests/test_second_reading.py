@@ -1,5 +1,9 @@
 """The second reading: values of scans looked for in words that are read for it."""
 
+import os
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -112,3 +116,25 @@ def test_words_are_read_in_a_process_of_their_own():
         reader.close()
     assert words
     assert all(0 <= x <= 1 for word in words for x in word.polygon)
+
+
+def test_processes_that_read_words_end_with_one_that_dies_without_a_word():
+    code = (
+        "import os\nfrom backends.ocr.processes import OcrProcesses\n"
+        "if __name__ == '__main__':\n"
+        "    print(OcrProcesses(1)._running().submit(os.getpid).result(), flush=True)\n    os._exit(70)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 70, done.stderr
+    child, ends = int(done.stdout), time.monotonic() + 20
+    while _is_alive(child):
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+def _is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -218,7 +218,7 @@ def test_the_table_says_what_each_card_holds():
     assert "| int8 |" in card
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "int8", "nf4"])
 def test_random_weights_of_a_shape_can_be_prefilled(model_type, folder, precision):
     name = {"internvl": "internvl3-2b", "mllama": "llama-3.2-11b-vision"}[model_type]
     config = transformers.AutoConfig.from_pretrained(folder)

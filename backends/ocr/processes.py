@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import cast, get_args
 
 from backends.ocr.layout import Segment
-from router.errors import RetryableError
+from backends.second_reading import SecondReader, SecondReadingPolicy, When
+from router.errors import BackendError, RetryableError
 from router.types import Polygon, Rgb, Word
 
 PlainWord = tuple[str, Polygon, float]
@@ -47,8 +50,19 @@ class OcrProcesses:
         with self._lock:
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(self._workers, context)
+                self._pool = ProcessPoolExecutor(self._workers, context, initializer=_end_with_parent)
             return self._pool
+
+
+def second_reader(when: str, processes: int) -> SecondReader | None:
+    """Return what looks for values by OCR in `processes` processes, None for "never"; raise `BackendError`."""
+    if when not in get_args(When):
+        raise BackendError(f"unknown second_reading {when!r}; there are {', '.join(get_args(When))}")
+    if processes < 1:
+        raise BackendError(f"ocr_processes must be at least 1, not {processes}")
+    if when == "never":
+        return None
+    return SecondReader(OcrProcesses(processes), SecondReadingPolicy(cast(When, when)))
 
 
 def read_words(picture: Rgb) -> list[PlainWord]:
@@ -71,3 +85,16 @@ def _split(segment: Segment) -> list[PlainWord]:
         words.append((text, segment.span_polygon(start, end), segment.confidence(start, end)))
         start = end
     return words
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, even if that died without a word."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -10,12 +10,11 @@ import importlib.util
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal
 
 from backends.base import Generation, GenerationRequest
 from backends.extract import MAX_IMAGES, ModelLane
-from backends.ocr.processes import OcrProcesses
-from backends.second_reading import SecondReader, SecondReadingPolicy, When
+from backends.ocr.processes import second_reader
 from backends.vlm.checkpoint import Identity, check, identify, locate
 from router.errors import BackendError, BackendUnavailableError
 
@@ -57,12 +56,10 @@ class VlmSettings:
     relative_cost: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.second_reading not in get_args(When):
-            raise BackendError(f"unknown second_reading {self.second_reading!r}; there are {', '.join(get_args(When))}")
         if not 1 <= self.min_tiles <= self.max_tiles:
             raise BackendError(f"max_tiles must be at least min_tiles, which is at least 1, not {self.max_tiles}")
-        least = {"slots": self.slots, "max_pages": self.max_pages, "ocr_processes": self.ocr_processes}
-        for name, value in {**least, "answer_tokens": self.answer_tokens}.items():
+        least = {"slots": self.slots, "max_pages": self.max_pages, "answer_tokens": self.answer_tokens}
+        for name, value in least.items():
             if value < 1:
                 raise BackendError(f"{name} must be at least 1, not {value}")
         if self.slot_tokens < self.answer_tokens + 256:
@@ -195,11 +192,8 @@ def _lane(name: str, family: Family, settings: VlmSettings) -> ModelLane:
             raise BackendUnavailableError(
                 f"the package {package} is not installed; install it with: pip install 'docroute[vlm]'"
             )
+    second = second_reader(settings.second_reading, settings.ocr_processes)
     model = LazyVlm(settings, family)
-    second = None
-    if settings.second_reading != "never":
-        policy = SecondReadingPolicy(cast(When, settings.second_reading))
-        second = SecondReader(OcrProcesses(settings.ocr_processes), policy)
     return ModelLane(
         model=model,
         name=name,

@@ -151,6 +151,7 @@ def _processor(folder: Path) -> Any:
 def _models() -> Any:
     import transformers
 
+    transformers.utils.logging.disable_progress_bar()  # a log is no terminal
     return transformers.AutoModelForImageTextToText
 
 
