@@ -82,6 +82,14 @@ def test_a_snapshot_is_named_by_its_hub_id_and_commit(folder, tmp_path):
     assert (identity.id, identity.revision) == ("OpenGVLab/InternVL3-2B-hf", "0123abc")
 
 
+@pytest.mark.parametrize(("revision", "warned"), [(None, True), ("0123abc", False)])
+def test_a_snapshot_that_is_not_pinned_is_told(tiny_internvl, tmp_path, caplog, revision, warned):
+    snapshot = tmp_path / "snapshots" / "0123abc"
+    shutil.copytree(tiny_internvl, snapshot)
+    load("internvl", snapshot, revision=revision)
+    assert ("is not pinned; this machine has revision 0123abc" in caplog.text) == warned
+
+
 def test_a_missing_folder_says_what_to_give(model_type, tmp_path):
     with pytest.raises(BackendUnavailableError, match=r"no checkpoint folder .*config\.json"):
         load(model_type, tmp_path / "nothing" / "here" / "at-all")

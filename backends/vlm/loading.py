@@ -78,6 +78,10 @@ def _load(settings: LoadSettings, model_type: str) -> Loaded:
     folder = locate(settings.checkpoint, settings.revision, settings.remote_code, settings.download)
     config = check(folder, model_type, settings.remote_code)
     identity = identify(settings.checkpoint, settings.revision, folder)
+    if settings.revision is None and identity.revision:
+        logging.getLogger(__name__).warning(
+            "%s is not pinned; this machine has revision %s of it", identity.id, identity.revision
+        )
     device = _device(settings.device)
     if config["model_type"] == REMOTE_CODE:
         from backends.vlm.remote_code import load_original
