@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
 import transformers  # noqa: E402
 from test_vlm_loading import LOADERS  # noqa: E402
 from test_vlm_preprocess import GOT, MLLAMA, SIZES, page_of  # noqa: E402
+from tiny_checkpoints import make_internvl, make_llama_vision  # noqa: E402
 from transformers import DynamicCache  # noqa: E402
 
 from backends.base import GenerationRequest  # noqa: E402
@@ -23,6 +24,17 @@ pytestmark = [
 ]
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 NAMES = {"internvl": "internvl3-2b", "mllama": "llama-3.2-11b-vision"}
+
+
+# made here too, so that this file runs with --noconftest on a machine that has no broker
+@pytest.fixture(scope="module")
+def tiny_internvl(tmp_path_factory):
+    return make_internvl(tmp_path_factory.mktemp("internvl"))
+
+
+@pytest.fixture(scope="module")
+def tiny_llama_vision(tmp_path_factory):
+    return make_llama_vision(tmp_path_factory.mktemp("llama_vision"))
 
 
 @pytest.fixture(params=LOADERS)
