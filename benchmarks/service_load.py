@@ -1,6 +1,6 @@
 """What the service costs beside bare Celery: documents a second through three stages, measured in the same run.
 
-    python -m benchmarks.service_load [--documents N] [--rounds N]
+    python -m benchmarks.service_load [--documents N] [--rounds N] [--write]
 
 Bare Celery runs three empty chained tasks for each document, with late acknowledgement and the settings, queues, pools
 and concurrency of the service; each task publishes the next. The service takes every document through intake, fast and
@@ -21,12 +21,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import redis
 from celery import Celery, Task
 from PIL import Image, ImageDraw
+from pydantic import JsonValue
 from rich.console import Console
 
 from backends import registry
@@ -37,6 +40,7 @@ from router.schema import FieldSpec, Schema
 from workers.app import configuration, make_app
 from workers.blobs import make_blobs
 from workers.jobs import FINAL, STAGES, Job, JobSpec
+from workers.message import Sender
 from workers.pipeline import Lanes, Readings, StepTimes, deep_step, fast_step, finish, intake, review_step
 from workers.publish import publish
 from workers.settings import Settings, load_settings
@@ -50,9 +54,12 @@ SCHEMA = Schema(
 )
 PROCESSES = 2
 DEADLINE_S = 7200.0
-PLAIN_TRANSPORT = "kombu.transport.redis:Transport"
+PLAIN = {"broker_transport": "kombu.transport.redis:Transport", "worker_consumer": "celery.worker.consumer:Consumer"}
+"""What the service does not leave as Celery has it."""
 DONE_KEY = "bare:done"
+SUBMITTERS = 4
 POLL_S = 0.05
+PROGRESS_S = 10.0
 Report = dict[str, Any]
 
 
@@ -74,7 +81,7 @@ def pictures(count: int) -> list[bytes]:
 def bare_app(settings: Settings) -> Celery:
     """Return an application with three empty tasks, each publishing the next."""
     app = Celery("bare", set_as_current=False)
-    app.conf.update(configuration(settings) | {"broker_transport": PLAIN_TRANSPORT})
+    app.conf.update(configuration(settings) | PLAIN)
     done = redis.Redis.from_url(settings.service.broker.url)
 
     def step(task: Task, job_id: str, left: list[str]) -> None:
@@ -111,7 +118,7 @@ def bare_rate(settings: Settings, environment: dict[str, str], folder: Path, doc
     client.set(DONE_KEY, 0)
     with running(commands, environment, folder / "bare.log") as pids:
         _await_workers(app)
-        return _timed(send, lambda: int(client.get(DONE_KEY) or 0), documents, pids)
+        return _timed(app, send, lambda: int(client.get(DONE_KEY) or 0), documents, pids)
 
 
 # -- the service
@@ -123,16 +130,17 @@ def service_rate(settings: Settings, environment: dict[str, str], folder: Path, 
     before = sum(store.counts()[state] for state in FINAL)
 
     def send() -> list[float]:
-        times = []
-        for number, data in enumerate(made):
+        def submit(number: int) -> float:
             started = time.perf_counter()
-            _submit(app, store, blobs, f"load{before + number}", data)
-            times.append((time.perf_counter() - started) * 1000)
-        return times
+            _submit(app, store, blobs, f"load{before + number}", made[number])
+            return (time.perf_counter() - started) * 1000
+
+        with ThreadPoolExecutor(SUBMITTERS) as pool:  # one alone waits for the disk most of the time
+            return list(pool.map(submit, range(documents)))
 
     with running(commands, environment, folder / "service.log") as pids:
         _await_workers(app)
-        report = _timed(send, lambda: sum(store.counts()[s] for s in FINAL) - before, documents, pids)
+        report = _timed(app, send, lambda: sum(store.counts()[s] for s in FINAL) - before, documents, pids)
     return report | {"states": {state: count for state, count in store.counts().items() if count}}
 
 
@@ -167,17 +175,25 @@ def _await_workers(app: Celery) -> None:
             raise TimeoutError("the workers do not start")
 
 
-def _timed(send: Callable[[], list[float]], done: Callable[[], int], documents: int, pids: list[int]) -> Report:
-    cpu_before, started = cpu_seconds(pids), time.perf_counter()
+def _timed(
+    app: Celery, send: Callable[[], list[float]], done: Callable[[], int], documents: int, pids: list[int]
+) -> Report:
+    before, started = _cpu_s(app, pids), time.perf_counter()
     submit_ms = send()
-    while done() < documents:
-        if time.perf_counter() - started > DEADLINE_S:
-            raise TimeoutError(f"{done()} of {documents} documents ended")
+    told_at = time.perf_counter()
+    while (ended := done()) < documents:
+        now = time.perf_counter()
+        if now - started > DEADLINE_S:
+            raise TimeoutError(f"{ended} of {documents} documents ended")
+        if now - told_at > PROGRESS_S:
+            told_at = now
+            print(f"{ended} of {documents} documents in {now - started:.0f} s", file=sys.stderr, flush=True)
         time.sleep(POLL_S)
     elapsed_s = time.perf_counter() - started
+    spent = {part: (after - before[part]) / documents * 1000 for part, after in _cpu_s(app, pids).items()}
     report: Report = {
         "documents_per_s": round(documents / elapsed_s, 2),
-        "worker_cpu_ms_per_document": round((cpu_seconds(pids) - cpu_before) / documents * 1000, 2),
+        "cpu_ms_per_document": {part: round(ms, 2) for part, ms in (spent | {"all": sum(spent.values())}).items()},
     }
     if submit_ms:
         quantiles = statistics.quantiles(submit_ms, n=100)
@@ -185,22 +201,50 @@ def _timed(send: Callable[[], list[float]], done: Callable[[], int], documents: 
     return report
 
 
+def _cpu_s(app: Celery, pids: list[int]) -> dict[str, float]:
+    """Return the CPU seconds so far of each worker, of the server and of this process, which publishes."""
+    with closing(redis.Redis.from_url(app.conf.broker_url)) as client:
+        server = int(client.info("server")["process_id"])
+    return {
+        **{stage: cpu_seconds([pid]) for stage, pid in zip(STAGES, pids, strict=True)},
+        "server": cpu_seconds([server]),
+        "publisher": time.process_time(),
+    }
+
+
+def prepare(folder: Path, url: str) -> dict[str, str]:
+    """Write the schema into a folder, and return the variables of a service whose fake lanes both read everything."""
+    (folder / f"{SCHEMA.name}.json").write_text(SCHEMA.model_dump_json(), encoding="utf-8")
+    return {
+        "DOCROUTE_SERVICE__BROKER__URL": url,
+        "DOCROUTE_SERVICE__BLOBS__URL": str(folder / "blobs"),
+        "DOCROUTE_SERVICE__LOAD__AUDIT_SHARE": "1.0",
+        "DOCROUTE_SERVICE__LOAD__DEEP_LIMIT": "10000000",
+        "DOCROUTE_LANES__FAST": "fake",
+        "DOCROUTE_LANES__DEEP": "fake",
+        "DOCROUTE_PROCESSES": str(PROCESSES),
+        "DOCROUTE_SERVICE__SCHEMAS": str(folder),
+    }
+
+
+def message_bytes(app: Celery, settings: Settings) -> int:
+    """Return how long a message for the deep lane is as the server keeps it, with a long job id."""
+    data: dict[str, JsonValue] = {"pages": 12, "fields": ["number", "total"]}
+    spec = JobSpec(document_id="0" * 64, uri="load.png", schema_name=SCHEMA.name)
+    job = Job(id="f" * 64, spec=spec, stage="deep", data=data)
+    with closing(redis.Redis.from_url(app.conf.broker_url)) as client:
+        Sender(app).send(job)
+        kept: bytes = client.lpop(f"{settings.service.broker.key_prefix}deep\x06\x163")
+    return len(kept)
+
+
 def measure(documents: int, rounds: int) -> Report:
     """Return the rates of both, round by round in turn."""
     with tempfile.TemporaryDirectory(prefix="service-load-") as name, running_server(Path(name)) as url:
         folder = Path(name)
-        environment = {
-            "DOCROUTE_SERVICE__BROKER__URL": url,
-            "DOCROUTE_SERVICE__BLOBS__URL": str(folder / "blobs"),
-            "DOCROUTE_SERVICE__LOAD__AUDIT_SHARE": "1.0",
-            "DOCROUTE_SERVICE__LOAD__DEEP_LIMIT": "10000000",
-            "DOCROUTE_LANES__FAST": "fake",
-            "DOCROUTE_LANES__DEEP": "fake",
-            "DOCROUTE_PROCESSES": str(PROCESSES),
-            "DOCROUTE_SERVICE__SCHEMAS": str(folder),
-        }
-        (folder / f"{SCHEMA.name}.json").write_text(SCHEMA.model_dump_json(), encoding="utf-8")
+        environment = prepare(folder, url)
         settings = load_settings(environment, folder)
+        message = message_bytes(make_app(settings), settings)
         found = [
             (
                 bare_rate(settings, environment, folder, documents),
@@ -213,6 +257,7 @@ def measure(documents: int, rounds: int) -> Report:
         "documents": documents,
         "cores": len(os.sched_getaffinity(0)),
         "ratio": round(ratio, 3),
+        "message_bytes": message,
         "document_work_cpu_ms": round(work_ms(), 2),
         "rounds": [{"bare": bare, "service": ours} for bare, ours in found],
     }
@@ -223,13 +268,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help=f"keep the figures in {OUTPUT}")
     parser.add_argument("--serve-bare", choices=STAGES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve_bare:
         sys.exit(serve_bare(options.serve_bare))
     report = measure(options.documents, options.rounds)
-    OUTPUT.parent.mkdir(exist_ok=True)
-    OUTPUT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if options.write:
+        OUTPUT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     Console().print_json(data=report)
 
 

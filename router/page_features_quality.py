@@ -119,4 +119,5 @@ def _best_angle(
 
 def _profile_sharpness(positions: NDArray[np.float32], weights: NDArray[np.float64]) -> float:
     profile = np.bincount((positions - positions.min()).astype(np.int32), weights)
-    return float(np.square(np.diff(profile)).sum())
+    steps = profile[1:] - profile[:-1]
+    return float(steps @ steps)

@@ -4,10 +4,12 @@ import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from store_world import RETENTION, World
 from valkey_server import ValkeyServer
+from worker_processes import ServiceProcesses, Start
 
 from workers.broker import Server
 from workers.service_settings import BrokerSettings
@@ -37,6 +39,20 @@ def valkey_server() -> Iterator[ValkeyServer]:
     server = ValkeyServer(append_only=True).start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def service(tmp_path: Path, broker_settings: BrokerSettings) -> Iterator[Start]:
+    """Makes a service of real worker processes, which end with the test."""
+    made: list[ServiceProcesses] = []
+
+    def make(*script: dict[str, Any], broker: BrokerSettings = broker_settings, **variables: str) -> ServiceProcesses:
+        made.append(ServiceProcesses(tmp_path, broker, list(script), **variables))
+        return made[-1]
+
+    yield make
+    for processes in made:
+        processes.stop()
 
 
 @pytest.fixture(params=["memory", "redis"])

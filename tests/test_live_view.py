@@ -2,6 +2,7 @@
 
 import io
 import sys
+import threading
 
 import pytest
 from rich.console import Console
@@ -133,6 +134,22 @@ def test_counts_of_jobs_that_run_and_have_ended_add_up(store):
     assert (beat.ended, beat.running) == (10, 0)
     assert Beat().ended == Beat().running == 0
     assert set(beat.sight.jobs) == set(STATES)
+
+
+def test_a_look_that_runs_when_the_stack_stops_is_waited_for_and_tells_of_no_closed_connection(store):
+    class Slow(Watch):
+        looking, closed = threading.Event(), threading.Event()
+
+        def look(self):
+            self.looking.set()
+            self.closed.wait(0.2)
+            raise ValueError("I/O operation on closed file")
+
+    pulse = Pulse(Slow(store), store)
+    pulse.start()
+    Slow.looking.wait(10)
+    pulse.stop()
+    assert "pulse" not in [thread.name for thread in threading.enumerate()]
 
 
 @pytest.mark.parametrize(

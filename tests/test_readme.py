@@ -23,7 +23,15 @@ from workers.submission import Submission
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ("README.md", "DESIGN.md", "CONTRIBUTING.md", "CHANGELOG.md", "samples/README.md")
+PAGES = (
+    "README.md",
+    "DESIGN.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "samples/README.md",
+    "docker/README.md",
+    "benchmarks/README.md",
+)
 ACTIVATE = ". .venv/bin/activate"
 
 
@@ -181,6 +189,17 @@ def test_what_runs_until_it_is_stopped_has_the_options_that_are_shown():
         assert [word for word in line.split() if word.startswith("--") and word not in told] == []
 
 
+def test_the_live_view_in_the_text_is_that_of_a_stack():
+    (shown,) = [block for block in fenced("text") if "queue   waiting" in block]
+    drawn = (ROOT / "workers/live_view.py").read_text(encoding="utf-8")
+    heads = [line for line in shown.splitlines() if line.startswith(("queue ", "ended "))]
+    columns = [column for head in heads for column in re.split(r"\s{2,}", head)]
+    assert [column for column in columns if f'"{column}"' not in drawn] == []
+    for words in ("documents a minute", "of fields escalated"):
+        assert words in shown
+        assert words in drawn
+
+
 def program(words):
     (found,) = [text for text in PROGRAMS if words in text]
     return found
@@ -222,6 +241,13 @@ def test_the_settings_in_the_text_are_settings():
     assert Settings.model_validate(shown).model_dump(exclude_unset=True, mode="json") == shown
 
 
+def test_the_example_settings_are_valid_and_those_of_the_service_are_the_defaults():
+    text = (ROOT / "examples/docroute.toml").read_text(encoding="utf-8")
+    assert Settings.model_validate(tomllib.loads(text)).service == Settings().service
+    with_all = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))
+    assert Settings.model_validate(with_all).service.model_dump(exclude_unset=True).keys() == with_all["service"].keys()
+
+
 def test_the_contract_in_the_text_is_that_of_the_code():
     (table,) = re.findall(r"^\| argument \|.*?\n\n", README, re.DOTALL | re.MULTILINE)
     named = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
@@ -257,4 +283,4 @@ def test_the_schema_in_the_text_is_valid_and_part_of_the_example():
 def test_every_link_leads_to_a_file(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith(("http", "#"))]
-    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link.partition("#")[0]).exists()] == []

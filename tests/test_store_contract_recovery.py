@@ -49,6 +49,23 @@ def test_a_job_that_kills_its_workers_is_a_dead_letter(world):
     assert store.statistics()["expired"] == 3
 
 
+def test_a_job_that_may_have_killed_its_worker_is_begun_only_by_one_that_is_alone(world):
+    store = world.store
+    world.create()
+    assert store.begin("job", "intake", "w", 0, 3, alone=False).outcome == "started"
+    for _ in range(2):
+        refused = store.begin("job", "intake", "w", LONG_S, 3, alone=False)
+        assert (refused.outcome, refused.job.attempts) == ("risky", 1)
+        store.expire_leases(10)
+    begun = store.begin("job", "intake", "w", LONG_S, 3, alone=True)
+    assert (begun.outcome, begun.job.attempts) == ("started", 2)
+    assert store.retry("job", begun.job.lease.token, 0, "error")
+    assert store.begin("job", "intake", "w", LONG_S, 3, alone=False).outcome == "risky"
+    begun = store.begin("job", "intake", "w", LONG_S, 3, alone=True)
+    assert store.advance("job", begun.job.lease.token, "fast", False, {})
+    assert store.begin("job", "fast", "w", LONG_S, 3, alone=False).outcome == "started"
+
+
 def test_a_job_the_fast_lane_has_read_is_given_once_more_to_be_ended(world):
     store = world.store
     world.bring_to("escalated")
@@ -197,6 +214,13 @@ def test_a_lost_message_is_asked_for_again(world):
     assert [job.id for job in world.store.due(10, LONG_S)] == ["job"]
     assert world.store.events("job")[-1].detail == "not in the queue"
     assert not world.store.requeue("job", "fast")
+    world.store.retry("job", world.begin(), LONG_S, "error")
+    assert not world.store.requeue("job", "intake"), "its message is still to come"
+    assert world.store.due(10, LONG_S) == []
+
+
+def test_a_job_that_is_worked_on_has_no_message_to_lose(world):
+    world.create()
     world.begin()
     assert not world.store.requeue("job", "intake")
 

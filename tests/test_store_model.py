@@ -30,7 +30,7 @@ def call(rng: random.Random, store: MemoryStore, name: str) -> tuple[str, tuple[
     confidence = rng.choice([None, 0.0, 0.25, 1.0])
     calls = [
         ("create", (name, spec)),
-        ("begin", (name, stage, "w", rng.choice([0.0, LONG_S]), 2)),
+        ("begin", (name, stage, "w", rng.choice([0.0, LONG_S]), 2, rng.random() < 0.5)),
         ("begin", (name, stage, "w", LONG_S, 2)),
         ("renew", (*guarded, LONG_S)),
         ("advance", (*guarded, following, rng.random() < 0.5, {rng.choice("xy"): rng.randint(0, 9)})),

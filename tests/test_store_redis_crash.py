@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from store_indexes import index_problems
+from benchmarks.store_indexes import index_problems
 from store_world import LONG_S
 from test_store_model import call
 

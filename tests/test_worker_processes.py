@@ -1,37 +1,15 @@
 """Worker processes with a real server and the fake backend: jobs end, once, whatever happens to workers."""
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from bad_inputs import encode, picture
 from steps_world import NO_NUMBER, SURE
 from valkey_server import ValkeyServer
-from worker_processes import ServiceProcesses, wait_for
+from worker_processes import ServiceProcesses, Start, page, wait_for
 
 from workers.service_settings import BrokerSettings
 
 pytestmark = pytest.mark.redis
-Start = Callable[..., ServiceProcesses]
-
-
-def page(number: int) -> bytes:
-    return encode(picture(80, 100 + number), "PNG")
-
-
-@pytest.fixture
-def service(tmp_path: Path, broker_settings: BrokerSettings) -> Iterator[Start]:
-    made: list[ServiceProcesses] = []
-
-    def make(*script: dict[str, Any], broker: BrokerSettings = broker_settings, **variables: str) -> ServiceProcesses:
-        made.append(ServiceProcesses(tmp_path, broker, list(script), **variables))
-        return made[-1]
-
-    yield make
-    for processes in made:
-        processes.stop()
 
 
 def assert_ended_once(service: ServiceProcesses, job_id: str) -> None:

@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bad_inputs import encode, picture
 from steps_world import POLICY, SCHEMA
 
+from benchmarks.service_invariants import Place, service_problems
 from workers.app import make_app
 from workers.blobs import make_blobs
+from workers.broker import connect
 from workers.jobs import FINAL, Job, JobSpec, Stage
 from workers.publish import publish
 from workers.service_settings import BrokerSettings
@@ -30,6 +33,11 @@ def wait_for(condition: Callable[[], object], what: str, deadline_s: float = DEA
     while not condition():
         assert time.monotonic() < deadline, f"not within {deadline_s:.0f} s: {what}"
         time.sleep(POLL_S)
+
+
+def page(number: int) -> bytes:
+    """A small page, different for every number."""
+    return encode(picture(80, 100 + number), "PNG")
 
 
 class ServiceProcesses:
@@ -72,13 +80,13 @@ class ServiceProcesses:
         }
 
     # -- processes
-    def start(self, *stages: Stage, options: tuple[str, ...] = ()) -> list[subprocess.Popen[bytes]]:
-        """Start one worker for each stage; they may take a while to be ready."""
+    def start(self, *stages: Stage, options: tuple[str, ...] = (), **variables: str) -> list[subprocess.Popen[bytes]]:
+        """Start one worker for each stage, with these variables besides; they may take a while to be ready."""
         started = []
         with self.log.open("ab") as log:
             for stage in stages:
                 command = [sys.executable, "-W", "ignore", "-m", "workers.cli", "worker", stage, *options]
-                environment = {**os.environ, **self.environment}
+                environment = {**os.environ, **self.environment, **variables}
                 # a group of its own, so that a kill takes the children of a pool along, as the end of a container does
                 started.append(
                     subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
@@ -90,6 +98,14 @@ class ServiceProcesses:
         """End a worker and its children at once."""
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(STOP_S)
+
+    def pause(self, process: subprocess.Popen[bytes]) -> None:
+        """Let a worker do nothing until `go_on`, as a machine that hangs for a while."""
+        os.killpg(process.pid, signal.SIGSTOP)
+
+    def go_on(self, process: subprocess.Popen[bytes]) -> None:
+        """End a pause."""
+        os.killpg(process.pid, signal.SIGCONT)
 
     def terminate(self, *processes: subprocess.Popen[bytes]) -> list[int]:
         """Tell workers to stop, and return their exit codes."""
@@ -128,6 +144,16 @@ class ServiceProcesses:
         counts = self.store.counts()
         return sum(counts[state] for state in FINAL)
 
+    def assert_sound(self, expected: int, max_attempts: int = 3) -> None:
+        """Every job has ended, once, with one result that can be read, and logs and indexes say the same."""
+        broker = self.settings.service.broker
+        with connect(broker) as client:
+            place = Place(self.store, client, broker.key_prefix, self.blobs, self.folder / "blobs")
+            problems = service_problems(place, expected, max_attempts)
+        if problems:
+            said = "\n".join([*problems[:20], self.log.read_text(errors="replace")[-6000:]])
+            raise AssertionError(f"{len(problems)} problems:\n{said}")
+
     def wait_until_ended(self, count: int) -> None:
         try:
             wait_for(lambda: self.ended() >= count, f"{count} jobs have ended")
@@ -135,3 +161,7 @@ class ServiceProcesses:
             raise AssertionError(
                 f"{exc}; {self.store.counts()}\n{self.log.read_text(errors='replace')[-6000:]}"
             ) from exc
+
+
+Start = Callable[..., ServiceProcesses]
+"""Makes the service of a test: `service(rule, ..., broker=..., **variables)`."""

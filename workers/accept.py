@@ -13,6 +13,7 @@ from typing import Any
 
 from router.errors import BlobMissingError, DocrouteError, SourceUnavailableError
 from workers.jobs import Job
+from workers.logs import job_context
 from workers.runtime import Runtime
 from workers.sources import fetch
 from workers.steps import run_step
@@ -34,9 +35,13 @@ def accept(runtime: Runtime, arguments: Mapping[str, Any], worker: str) -> str:
         if exc.retryable and not isinstance(exc, SourceUnavailableError):
             raise
         return _refuse(runtime, arguments, exc, worker)
+    except Exception as exc:  # the message goes with this call, and the sender should hear of it
+        _LOG.exception("a submission failed")
+        return _refuse(runtime, arguments, exc, worker)
     if not new:
         return "known"
-    return run_step(runtime, "intake", job.id, worker)
+    with job_context(job.id, "intake"):
+        return run_step(runtime, "intake", job.id, worker)
 
 
 def _create(runtime: Runtime, submission: Submission) -> tuple[Job, bool]:
@@ -62,7 +67,7 @@ def _fetch(runtime: Runtime, uri: str) -> bytes:
     raise AssertionError("unreachable")
 
 
-def _refuse(runtime: Runtime, arguments: Mapping[str, Any], exc: DocrouteError, worker: str) -> str:
+def _refuse(runtime: Runtime, arguments: Mapping[str, Any], exc: Exception, worker: str) -> str:
     """Keep a submission that can become no job as a failed one."""
     job_id, spec = failed_job(arguments)
     _LOG.warning("submission %s is refused: %s", job_id, exc)

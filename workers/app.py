@@ -45,6 +45,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": transport_options(settings),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # a server that refuses a command, as one whose memory is full, is no reason for a worker to end
+        "broker_channel_error_retry": True,
         "task_queues": [Queue(stage, routing_key=stage) for stage in STAGES],
         "task_default_queue": "intake",
         "task_create_missing_queues": False,
@@ -57,8 +59,10 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "task_acks_late": True,
         "task_reject_on_worker_lost": False,
         "worker_prefetch_multiplier": 1,
-        "worker_deduplicate_successful_tasks": True,
+        # it asks the result backend about every message that comes again, and fails the message where there is none
+        "worker_deduplicate_successful_tasks": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_consumer": "workers.event_consumer:EventGatheringConsumer",
         "worker_send_task_events": True,
         "task_send_sent_event": True,
         "task_publish_retry_policy": {"max_retries": PUBLISH_TRIES, "interval_start": 0.1, "interval_step": 0.4},

@@ -6,12 +6,14 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from workers.blob_storage import translated
 
+T = TypeVar("T")
 _UNFINISHED = ".unfinished"
 _UNFINISHED_S = 86400.0
 
@@ -26,11 +28,10 @@ class Folder:
     def write(self, name: str, data: bytes, durable: bool = True) -> None:
         """Write, sync and rename: after a power cut the name holds all of the bytes or is not there."""
         with translated("write", name, self.place):
-            target, unfinished = self.root / name, self._unfinished()
+            target, unfinished = self.root / name, self.root / _UNFINISHED / secrets.token_hex(16)
             try:
-                _write(unfinished, data, durable)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                unfinished.replace(target)
+                _with_folder(lambda: _write(unfinished, data, durable), unfinished.parent)
+                _with_folder(lambda: unfinished.replace(target), target.parent)
             except BaseException:
                 with suppress(OSError):
                     unfinished.unlink()
@@ -88,8 +89,7 @@ class Folder:
     def free_mb(self) -> int:
         """Return the free space of the disk that the folder is on, or will be."""
         with translated("measure", "space", self.place):
-            self.root.mkdir(parents=True, exist_ok=True)
-            return shutil.disk_usage(self.root).free // 1_000_000
+            return _with_folder(lambda: shutil.disk_usage(self.root).free // 1_000_000, self.root)
 
     def _unfinished(self) -> Path:
         folder = self.root / _UNFINISHED
@@ -101,6 +101,15 @@ class Folder:
             with suppress(OSError):
                 if path.stat().st_ctime < time.time() - _UNFINISHED_S:
                     path.unlink()
+
+
+def _with_folder(work: Callable[[], T], folder: Path) -> T:
+    """Return what `work` returns, and make the folder that it needs only when it is not there."""
+    try:
+        return work()
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return work()
 
 
 def _write(path: Path, data: bytes, durable: bool) -> None:

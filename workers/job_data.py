@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from router.types import ComplexityScore, Frozen, Route
+from router.types import ComplexityScore, Frozen, Page, Route
 from workers.jobs import Job
 
 _DIGITS = 4
@@ -17,7 +17,8 @@ class JobData(Frozen):
 
     `extraction`: blob with the fast lane's reading and its review. `fields`: what the deep lane is to read; none named
     means all. `gap`: why a lane that was needed is missing. `ready_at`: since when the job has waited for its stage, by
-    the store's clock. `elapsed_ms`, `wait_ms` and `attempts` are by step.
+    the store's clock. `picture`: the page of a document that is one picture, so that its size and blankness are looked
+    for once. `elapsed_ms`, `wait_ms` and `attempts` are by step.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -25,6 +26,7 @@ class JobData(Frozen):
     media_type: str = ""
     pages: int = 0
     blank_pages: int = 0
+    picture: Page | None = None
     score: ComplexityScore | None = None
     route: Route | None = None
     audit: bool = False

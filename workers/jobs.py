@@ -105,9 +105,11 @@ class Begun(Frozen):
     message is an old one. held: another worker holds a lease that runs. exhausted: too many attempts have begun, and
     the job was put on the dead-letter list; but a job that the fast lane has read is given with a lease (`job.lease`
     is not None), to be finished with what there is and not to be read again (as many times as there are attempts).
+    risky: an earlier attempt at this stage ended with its worker; begin it again with `alone`, while nothing else runs
+    in this process. No attempt was counted.
     """
 
-    outcome: Literal["started", "gone", "held", "exhausted"]
+    outcome: Literal["started", "gone", "held", "exhausted", "risky"]
     job: Job | None = None
 
 

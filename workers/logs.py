@@ -97,7 +97,8 @@ def message_of(record: logging.LogRecord) -> str:
         text = record.getMessage()
     except Exception:
         text = str(record.msg)
-    text = _QUOTED_INPUT.sub("input_value=...", text)
+    if "input_value=" in text:
+        text = _QUOTED_INPUT.sub("input_value=...", text)
     return redact_text(text if len(text) <= MAX_MESSAGE_CHARS else text[:MAX_MESSAGE_CHARS] + " ...")
 
 

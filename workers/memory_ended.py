@@ -27,7 +27,7 @@ class MemoryEnded(MemoryRecords):
             if record is None or record.letter is None:
                 return False
             record.letter = record.keep_until = record.webhook_due_at = record.webhook_dead_at = None
-            record.webhook_attempts, record.webhook_error = 0, ""
+            record.webhook_attempts, record.webhook_error, record.expired = 0, "", False
             self._change(record, finished_at=None, attempts=0)
             self._wait(record, record.job.stage, record.waits_in, due_in_s=0.0)
             self._log(record, "revived")

@@ -25,6 +25,8 @@ class Record:
     job: Job
     events: list[Event] = field(default_factory=list)
     token: int = 0
+    expired: bool = False
+    """Whether a lease of this stage ran out."""
     calls: deque[tuple[int, object]] = field(default_factory=lambda: deque(maxlen=_CALLS_KEPT))
     """The last calls that changed the job; each that ends a step may come again."""
     waits_in: State = "received"
@@ -120,6 +122,7 @@ class MemoryRecords:
         self._counters["expired"] += 1
         self._log(record, "expired", "the worker stopped renewing its lease")
         self._change(record, lease=None)
+        record.expired = True
 
     def _wait(self, record: Record, stage: Stage, state: State, due_in_s: float | None = None) -> None:
         now = self._clock()

@@ -26,7 +26,7 @@ def redact_url(url: str) -> str:
 
 def redact_text(text: str) -> str:
     """Return a text with every URL in it redacted, for messages of other libraries."""
-    return _IN_TEXT.sub(lambda match: redact_url(match.group()), text)
+    return _IN_TEXT.sub(lambda match: redact_url(match.group()), text) if "://" in text else text
 
 
 def _redacted_pair(pair: str) -> str:

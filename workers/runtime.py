@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,9 +26,12 @@ from workers.lease import LeaseKeeper
 from workers.load import Traffic
 from workers.local import create_policy
 from workers.settings import Settings
+from workers.storage_guard import StorageGuard
 from workers.store import Store
 
 Publish = Callable[[Job], None]
+LOOK_EVERY_S = 0.25
+"""How old the number of jobs that wait for the deep lane may be."""
 NOTE_S = 3.0
 """What a process counted reaches the store after this long at the latest."""
 ASSUMED_COSTS = {"fast": 1.0, "deep": 4.0}
@@ -81,6 +86,7 @@ class Runtime:
     note_messages: Callable[[], None] = lambda: None
     today: Callable[[], dt.date] = _today
     gate: SoloGate = field(default_factory=SoloGate)
+    _backlog: tuple[float, int] = (-math.inf, 0)
     _lanes: dict[Stage, Lane] = field(default_factory=dict)
     _making: threading.Lock = field(default_factory=threading.Lock)
 
@@ -88,6 +94,11 @@ class Runtime:
     def blobs(self) -> Blobs:
         """Where originals and results lie."""
         return make_blobs(self.settings.service.blobs)
+
+    @cached_property
+    def storage(self) -> StorageGuard:
+        """What keeps this process from taking work while its blobs fail."""
+        return StorageGuard(lambda: self.blobs.check())
 
     @cached_property
     def policy(self) -> Policy:
@@ -103,6 +114,14 @@ class Runtime:
     def leases(self) -> LeaseKeeper:
         """What keeps leases running."""
         return LeaseKeeper(self.store, each_round=self.note)
+
+    def deep_backlog(self) -> int:
+        """Return how many jobs wait for the deep lane, or did a moment ago; raise `StoreError`."""
+        looked_at, waiting = self._backlog
+        if time.monotonic() - looked_at > LOOK_EVERY_S:
+            waiting = self.store.waiting_count("deep")
+            self._backlog = time.monotonic(), waiting
+        return waiting
 
     def note(self, older_than_s: float = NOTE_S) -> None:
         """Write down what was only kept in mind: messages at once, numbers after a while; raise `StoreError`."""
@@ -123,7 +142,7 @@ class Runtime:
 
     def prepare(self, stage: Stage) -> None:
         """Make what the steps of a stage need, before threads share it; raise `DocrouteError` for what cannot be."""
-        _ = self.blobs, self.policy, self.traffic, self.leases
+        _ = self.blobs, self.storage, self.policy, self.traffic, self.leases
         if stage == "intake":
             _ = self.costs
         else:

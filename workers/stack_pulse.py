@@ -15,6 +15,7 @@ from workers.store import Store
 
 EVERY_S = 1.0
 WINDOW_S = 60.0
+STOP_S = 2.0
 RESULTS = 6
 
 
@@ -47,16 +48,19 @@ class Pulse:
         self._clock = clock
         self._ended: deque[tuple[float, int]] = deque()
         self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
         self.beat = Beat()
         """The last look."""
 
     def start(self) -> None:
         """Look every second."""
-        threading.Thread(target=self._run, name="pulse", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more; a look that hangs is left behind."""
         self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
 
     def look(self) -> Beat:
         """Return how things stand now; never raises for what it sees."""
@@ -70,7 +74,11 @@ class Pulse:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self.beat = self.look()
+            try:
+                self.beat = self.look()
+            except Exception:
+                if not self._stopped.is_set():  # else its connections were closed under a look that hung
+                    raise
             self._stopped.wait(EVERY_S)
 
     def _rate(self, ended: int) -> float:

@@ -58,7 +58,7 @@ class Step:
         """Open the original; raise `DocumentError` or `BlobError`."""
         with self.times.measure("open"):
             data = self.runtime.blobs.open_original(self.job.spec.document_id)
-            opened = open_document(data, self.job.spec.uri, self.runtime.settings.limits)
+            opened = open_document(data, self.job.spec.uri, self.runtime.settings.limits, self.data.picture)
         with opened:
             yield opened
 
@@ -73,3 +73,8 @@ class Step:
             "attempts": self.data.attempts | {stage: self.job.attempts},
         }
         return self.data.model_copy(update=own | changes)
+
+
+def blob_name(job_id: str, token: int) -> str:
+    """Return the name under which the holder of a lease keeps what it made; no two attempts share one."""
+    return f"{job_id}.{token}"

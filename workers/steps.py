@@ -13,14 +13,14 @@ from contextlib import suppress
 
 from router.errors import BlobError, DocrouteError
 from workers.endings import Advance, Ending, Fail, Finish, Retry
-from workers.jobs import Job, Stage
+from workers.jobs import Begun, Job, Stage
 from workers.runtime import Runtime, StepReport
 from workers.serialise import Json, result_json
-from workers.step import Step
+from workers.step import Step, blob_name
 from workers.step_report import report_of
 from workers.steps_failure import ending_of, retry_or_fail, stand_in
 from workers.steps_intake import intake
-from workers.steps_lanes import deep, fast
+from workers.steps_lanes import EXTRACTIONS, deep, fast
 
 RESULTS = "results"
 WORK: dict[Stage, Callable[[Step], Ending]] = {"intake": intake, "fast": fast, "deep": deep}
@@ -28,14 +28,27 @@ _LOG = logging.getLogger(__name__)
 
 
 def run_step(runtime: Runtime, stage: Stage, job_id: str, worker: str) -> str:
-    """Do one stage of a job, publish the next, and return in a word or two how it ended; raise `StoreError`."""
+    """Do one stage of a job, publish the next, and return in a word or two how it ended.
+
+    Raise `StoreError`, or `BlobError` before anything has begun, where the job must wait for what it needs.
+    """
+    runtime.storage.require()
     steps = runtime.settings.service.steps
-    begun = runtime.store.begin(job_id, stage, worker, steps.lease_s, steps.max_attempts)
+    for alone in (False, True):
+        # The gate comes first: whoever waits behind it has begun nothing that would die with another's process.
+        with runtime.gate.passage(alone):
+            begun = runtime.store.begin(job_id, stage, worker, steps.lease_s, steps.max_attempts, alone)
+            if begun.outcome != "risky":
+                return _run_begun(runtime, stage, job_id, begun)
+    raise AssertionError("unreachable")
+
+
+def _run_begun(runtime: Runtime, stage: Stage, job_id: str, begun: Begun) -> str:
     job = begun.job
     if job is None or job.lease is None or begun.outcome not in {"started", "exhausted"}:
         _LOG.info("job %s: nothing to do in %s (%s)", job_id, stage, begun.outcome)
         return begun.outcome
-    with runtime.leases.hold(job_id, job.lease.token, steps.lease_s) as held:
+    with runtime.leases.hold(job_id, job.lease.token, runtime.settings.service.steps.lease_s) as held:
         step = Step(runtime, job, job.lease, held)
         report = _run(step, exhausted=begun.outcome == "exhausted")
     runtime.observe(report)
@@ -46,14 +59,12 @@ def run_step(runtime: Runtime, stage: Stage, job_id: str, worker: str) -> str:
 
 def _run(step: Step, exhausted: bool) -> StepReport:
     runtime, held = step.runtime, step.held
-    with runtime.gate.passage(alone=_killed_before(step)):
-        if held.lost.is_set():
-            return report_of(step, None, "late")
-        with runtime.leases.deadline(held, runtime.settings.document_timeout_s):
-            ending = _gave_up(step) if exhausted else _work(step)
+    with runtime.leases.deadline(held, runtime.settings.document_timeout_s):
+        ending = _gave_up(step) if exhausted else _work(step)
     try:
         outcome = settle(step, ending)
     except BlobError as exc:
+        runtime.storage.doubt(exc)
         ending = retry_or_fail(step, exc)
         outcome = settle(step, ending)
     report = report_of(step, ending, outcome)
@@ -66,6 +77,8 @@ def _work(step: Step) -> Ending:
     try:
         return WORK[step.job.stage](step)
     except Exception as exc:
+        if isinstance(exc, BlobError):
+            step.runtime.storage.doubt(exc)
         if not isinstance(exc, DocrouteError):
             _LOG.exception("job %s: the %s step failed", step.job.id, step.job.stage)
         return ending_of(step, exc)
@@ -75,14 +88,6 @@ def _gave_up(step: Step) -> Ending:
     """End a job whose workers died at its deep reading with what the fast lane read."""
     error = step.job.error or f"its worker died {step.job.attempts - 1} times"
     return stand_in(step, error) or Fail(error, dead=True)
-
-
-def _killed_before(step: Step) -> bool:
-    """Return whether an earlier attempt at this stage ended with its worker."""
-    if step.job.attempts < 2:
-        return False
-    events = step.runtime.store.events(step.job.id)
-    return any(event.kind == "expired" and event.stage == step.job.stage for event in events)
 
 
 def settle(step: Step, ending: Ending) -> str:
@@ -110,7 +115,7 @@ def _advance(step: Step, ending: Advance) -> str:
 
 def _finish(step: Step, ending: Finish) -> str:
     job, result = step.job, ending.result
-    blob = step.runtime.blobs.put_json(RESULTS, f"{job.id}.{step.lease.token}", result_document(step, ending))
+    blob = step.runtime.blobs.put_json(RESULTS, blob_name(job.id, step.lease.token), result_document(step, ending))
     confidences = [merged.chosen.confidence for merged in result.fields.values()]
     lowest = min((value for value in confidences if value is not None), default=None)
     data = ending.data.dump()
@@ -120,7 +125,17 @@ def _finish(step: Step, ending: Finish) -> str:
     if ending.used_blob:
         with suppress(BlobError):
             step.runtime.blobs.delete(ending.used_blob)
+    if step.lease.token > len(ending.data.attempts):  # more leases than stages
+        _clear_after(step)
     return str(result.status)
+
+
+def _clear_after(step: Step) -> None:
+    """Remove what earlier attempts wrote and had no time to hand over, as when their worker was killed."""
+    with suppress(BlobError):
+        for token in range(1, step.lease.token):
+            for kind in (RESULTS, EXTRACTIONS):
+                step.runtime.blobs.delete(f"{kind}/{blob_name(step.job.id, token)}.json")
 
 
 def result_document(step: Step, ending: Finish) -> Json:

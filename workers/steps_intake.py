@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.documents import is_picture
 from router.score import score_document
 from router.types import Document, Route
 from workers.endings import Advance, Ending
@@ -26,6 +27,7 @@ def intake(step: Step) -> Ending:
         media_type=document.media_type,
         pages=len(document.pages),
         blank_pages=sum(page.blank for page in document.pages),
+        picture=document.pages[0] if is_picture(document.media_type) else None,
         score=short_score(score),
         route=first.model_copy(update={"score": round(first.score, 4), "threshold": round(first.threshold, 4)}),
         audit=audit,
@@ -43,7 +45,7 @@ def _first(step: Step, chosen: Route, audit: bool) -> Route:
     """Send to the fast lane what both shall read, and what would wait for a deep lane that is behind."""
     if chosen.tier == "fast" or step.job.spec.tier != "auto":
         return chosen
-    waiting = step.runtime.store.waiting_count("deep")
+    waiting = step.runtime.deep_backlog()
     if audit:
         reason = f"{chosen.reason}; both lanes read it, as a sample"
     elif waiting > step.runtime.settings.service.load.deep_limit:

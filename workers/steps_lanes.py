@@ -13,7 +13,7 @@ from router.types import Document, Extraction, Page, Result
 from workers.endings import Advance, Ending, Finish
 from workers.load import Escalation, limit_escalation, under_budget
 from workers.pipeline import Readings, deep_step, fast_step, finish, review_step, used_schema
-from workers.step import Step
+from workers.step import Step, blob_name
 
 EXTRACTIONS = "extractions"
 
@@ -94,7 +94,7 @@ def _escalate(step: Step, risky: Review, schema: Schema) -> Escalation:
     if not risky.fields and not step.data.audit:
         return Escalation(())
     limit = step.runtime.settings.service.load.deep_limit
-    waiting = step.runtime.store.waiting_count("deep")
+    waiting = step.runtime.deep_backlog()
     if step.data.audit and waiting <= limit:
         return Escalation(schema.names())
     return limit_escalation(risky.fields, schema, waiting, limit)
@@ -106,7 +106,7 @@ def _to_deep(step: Step, reading: Extraction, risky: Review, going: Escalation) 
         "review": risky.model_dump(mode="json"),
         "gap": going.gap,
     }
-    blob = step.runtime.blobs.put_json(EXTRACTIONS, f"{step.job.id}.{step.lease.token}", left, durable=False)
+    blob = step.runtime.blobs.put_json(EXTRACTIONS, blob_name(step.job.id, step.lease.token), left, durable=False)
     data = step.left(extraction=blob, fields=going.fields)
     named = "all fields" if step.data.audit else ", ".join(going.fields)
     count = len(reading.fields)

@@ -88,8 +88,12 @@ class Store(Protocol):
         """Return those of some jobs that are known, by id."""
         ...
 
-    def begin(self, job_id: str, stage: Stage, worker: str, lease_s: float, max_attempts: int) -> Begun:
+    def begin(
+        self, job_id: str, stage: Stage, worker: str, lease_s: float, max_attempts: int, alone: bool = True
+    ) -> Begun:
         """Count an attempt and take the lease, in one step and before any work.
+
+        Without `alone`, a job that may have killed its worker is `risky` and nothing is changed.
 
         A lease that ran out passes to the new worker at once. A job whose retry is not due yet is `gone`: its message
         is still to come. See `Begun` for what `exhausted` means.
@@ -147,7 +151,8 @@ class Store(Protocol):
     def due(self, limit: int, grace_s: float) -> list[Job]:
         """Return waiting jobs whose message must be published now, claimed for `grace_s` so that no other sweeper does.
 
-        These are retries whose delay is over and jobs whose message was never noted as published for `grace_s`.
+        These are retries whose delay is over and jobs whose message was never noted as published for `grace_s`. They
+        count as updated now.
         """
         ...
 
@@ -156,7 +161,10 @@ class Store(Protocol):
         ...
 
     def requeue(self, job_id: str, stage: Stage, detail: str = "") -> bool:
-        """Make a waiting job due at once, for a message that was lost; False when it no longer waits there."""
+        """Make a waiting job due at once, for a message that was lost.
+
+        False when it no longer waits there, or when its message is still to come after the delay of a retry.
+        """
         ...
 
     # -- looking

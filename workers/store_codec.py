@@ -12,6 +12,7 @@ from workers.jobs import Event, Job, JobSpec, Lease
 MAX_TEXT_CHARS = 500
 MAX_TRACEBACK_CHARS = 8000
 _DATA = "d:"
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 def one_line(text: str) -> str:
@@ -36,7 +37,7 @@ def spec_json(spec: JobSpec) -> str:
 
 def data_args(data: Mapping[str, JsonValue]) -> list[str]:
     """Return name, value, name, value, ... with the values as JSON."""
-    return [part for name, value in data.items() for part in (name, json.dumps(value, separators=(",", ":")))]
+    return [part for name, value in data.items() for part in (name, _COMPACT.encode(value))]
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:

@@ -47,7 +47,9 @@ class MemoryStore(MemoryEnded):
         found = ((job_id, self.get(job_id)) for job_id in job_ids)
         return {job_id: job for job_id, job in found if job is not None}
 
-    def begin(self, job_id: str, stage: Stage, worker: str, lease_s: float, max_attempts: int) -> Begun:
+    def begin(
+        self, job_id: str, stage: Stage, worker: str, lease_s: float, max_attempts: int, alone: bool = True
+    ) -> Begun:
         with self._lock:
             record, now = self._find(job_id), self._clock()
             if record is None or record.job.is_final or record.job.stage != stage:
@@ -56,10 +58,12 @@ class MemoryStore(MemoryEnded):
                 return Begun(outcome="held", job=record.job)
             if record.due_at is not None and record.due_at > now:
                 return Begun(outcome="gone", job=record.job)
+            attempts, risky = record.job.attempts, record.expired or record.job.lease is not None
+            if risky and not alone and attempts < max_attempts:
+                return Begun(outcome="risky", job=record.job)
             record.token += 1
             if record.job.lease:
                 self._expire(record)
-            attempts = record.job.attempts
             if attempts >= max_attempts and (record.waits_in != "escalated" or attempts >= 2 * max_attempts):
                 self._die(record, record.job.error or f"{attempts} attempts began and none ended", "")
                 return Begun(outcome="exhausted", job=record.job)
@@ -87,6 +91,7 @@ class MemoryStore(MemoryEnded):
             record.calls.append((token, ("advance", stage, after_fast, repr(data), detail)))
             self._log(record, "advanced", one_line(detail) or f"to {stage}")
             self._change(record, attempts=0, error=None, data=record.job.data | dict(data))
+            record.expired = False
             self._wait(record, stage, waiting_state(stage, after_fast))
             record.unpublished_since = self._clock()
             return True
@@ -174,6 +179,7 @@ class MemoryStore(MemoryEnded):
             found = [r for _, r in sorted(delayed, key=first) + sorted(silent, key=first)][:limit]
             for record in found:
                 record.due_at, record.unpublished_since = None, now
+                self._change(record)
             return [record.job for record in found]
 
     def expire_leases(self, limit: int) -> list[Job]:
@@ -189,9 +195,10 @@ class MemoryStore(MemoryEnded):
     def requeue(self, job_id: str, stage: Stage, detail: str = "") -> bool:
         with self._lock:
             record = self._find(job_id)
-            if record is None or not record.waits_for(stage):
+            now = self._clock()
+            if record is None or not record.waits_for(stage) or (record.due_at is not None and record.due_at > now):
                 return False
-            record.due_at, record.unpublished_since = self._clock(), None
+            record.due_at, record.unpublished_since = now, None
             self._log_noise(record, "requeued", one_line(detail))
             return True
 

@@ -75,8 +75,11 @@ class RedisStore:
         found = ((job_id, job_of(job_id, fields)) for job_id, fields in zip(job_ids, hashes, strict=True))
         return {job_id: job for job_id, job in found if job is not None}
 
-    def begin(self, job_id: str, stage: Stage, worker: str, lease_s: float, max_attempts: int) -> Begun:
-        answer = self._run("begin", job_id, _nonce(), stage, one_line(worker), lease_s, max_attempts, self._dead_s)
+    def begin(
+        self, job_id: str, stage: Stage, worker: str, lease_s: float, max_attempts: int, alone: bool = True
+    ) -> Begun:
+        limits = lease_s, max_attempts, self._dead_s, int(alone)
+        answer = self._run("begin", job_id, _nonce(), stage, one_line(worker), *limits)
         return Begun(outcome=answer[0], job=job_of(job_id, pairs(answer[1])))
 
     def renew(self, job_id: str, token: int, lease_s: float) -> bool:

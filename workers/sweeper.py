@@ -15,10 +15,9 @@ from typing import Protocol
 
 from workers.blobs import ORIGINALS, original_blob
 from workers.chore import Chore
-from workers.jobs import FINAL, STAGES, STATES, Job, Stage
+from workers.jobs import FINAL, STAGES, STATES, Stage
 from workers.runtime import Runtime
 from workers.steps import RESULTS
-from workers.steps_failure import LONGEST_WAIT_S
 from workers.steps_lanes import EXTRACTIONS
 from workers.webhooks import Notifier
 
@@ -135,11 +134,12 @@ class Sweeper:
     def _find_lost(self, stage: Stage) -> int:
         """Make jobs due whose message must be lost, and return how many.
 
-        A job that has waited longer than those whose messages come next should have had its turn. A mistake costs one
-        message too many, which does no harm; each job is made due once in a while only.
+        A job that has waited longer than those whose messages come next should have had its turn; it counts from when
+        its message was last published. A mistake costs one message too many, which does no harm; each job is made due
+        once in a while only.
         """
         now, lost = self._store.now(), 0
-        waiting = [job for job in self._store.waiting(stage, BATCH) if now - job.updated_at > self._patience_s(job)]
+        waiting = [job for job in self._store.waiting(stage, BATCH) if now - job.updated_at > self._lost_after_s]
         if not waiting:
             return 0
         # a worker begins at once what it takes, so a message that is held for longer was taken by one that died
@@ -152,13 +152,9 @@ class Sweeper:
                 lost += self._store.requeue(job.id, stage, "its message was lost")
         return lost
 
-    def _patience_s(self, job: Job) -> float:
-        """Return how long a message is given to arrive; a retry's is published only after its delay."""
-        return self._lost_after_s + (1.3 * LONGEST_WAIT_S if job.attempts else 0.0)
-
     def _may_requeue(self, job_id: str) -> bool:
         now = self._clock()
-        self._requeued = {key: at for key, at in self._requeued.items() if now - at < 10 * self._lost_after_s}
+        self._requeued = {key: at for key, at in self._requeued.items() if now - at < 3 * self._lost_after_s}
         if job_id in self._requeued:
             return False
         self._requeued[job_id] = now

@@ -64,12 +64,14 @@ def register(app: Celery, made: Processes) -> None:
 
         app.task(run, name=f"docroute.{stage}", bind=True)
 
-    def submit(task: Task, **arguments: Any) -> str:
-        return _or_back(lambda: accept(made.runtime(), arguments, worker_name(task)))
+    def submit(task: Task, *nameless: Any, **arguments: Any) -> str:
+        given = arguments | ({"arguments without a name": nameless} if nameless else {})
+        return _or_back(lambda: accept(made.runtime(), given, worker_name(task)))
 
     for stage in STAGES:
         step_task(stage)
-    app.task(submit, name="docroute.submit", bind=True)
+    # until a submission has become a job, its message is all there is of it
+    app.task(submit, name="docroute.submit", bind=True, reject_on_worker_lost=True, acks_on_timeout=False)
 
 
 def worker_name(task: Task) -> str:

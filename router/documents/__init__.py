@@ -2,6 +2,15 @@
 
 from router.documents.limits import Limits
 from router.documents.reader import OpenedDocument, check_bytes, open_document, read_bytes, read_file
-from router.documents.sniff import media_type
+from router.documents.sniff import is_picture, media_type
 
-__all__ = ["Limits", "OpenedDocument", "check_bytes", "media_type", "open_document", "read_bytes", "read_file"]
+__all__ = [
+    "Limits",
+    "OpenedDocument",
+    "check_bytes",
+    "is_picture",
+    "media_type",
+    "open_document",
+    "read_bytes",
+    "read_file",
+]

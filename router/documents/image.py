@@ -37,15 +37,19 @@ class ImagePages:
     """The pages of one image file: `pages` holds sizes and blank flags, `image` decodes one of them.
 
     Only TIFF files have several pages; of an animation the first frame counts. Every page is decoded once when
-    opened, so that damage shows at once; the first page's picture of that pass is kept until it is asked for.
+    opened, so that damage shows at once; the first page's picture of that pass is kept until it is asked for. What is
+    `known` of a picture from an earlier opening is not looked for again.
     """
 
-    def __init__(self, data: bytes, media_type: str, limits: Limits) -> None:
+    def __init__(self, data: bytes, media_type: str, limits: Limits, known: Page | None = None) -> None:
         self._data = data
         self._media_type = media_type
         self._limits = limits
         self._first: Rgb | None = None
-        self._frames: list[int] = []
+        self._frames: list[int] = [] if known is None else [0]
+        self.pages: tuple[Page, ...] = () if known is None else (known,)
+        if known is not None:
+            return
         with _translated(_NAMES[media_type]):
             self.pages = tuple(self._inspect())
         if not self.pages:

@@ -82,11 +82,16 @@ class OpenedDocument:
         self.close()
 
 
-def open_document(data: bytes, uri: str, limits: Limits = _DEFAULT) -> OpenedDocument:
-    """Return the opened document; `uri` is only remembered. Raises `DocumentError`, whose message leaves it out."""
+def open_document(data: bytes, uri: str, limits: Limits = _DEFAULT, picture: Page | None = None) -> OpenedDocument:
+    """Return the opened document; `uri` is only remembered. Raises `DocumentError`, whose message leaves it out.
+
+    `picture` is the page that an earlier opening found in the same bytes, if `is_picture` says that they are one: they
+    are then decoded only when the page's picture is asked for.
+    """
     check_bytes(len(data), limits)
     media_type = sniff.media_type(data)
-    pages: _Pages = PdfPages(data, limits) if media_type == sniff.PDF else ImagePages(data, media_type, limits)
+    known = picture if sniff.is_picture(media_type) else None
+    pages: _Pages = PdfPages(data, limits) if media_type == sniff.PDF else ImagePages(data, media_type, limits, known)
     document = Document(
         id=hashlib.sha256(data).hexdigest(),
         uri=uri,

@@ -56,3 +56,8 @@ def _looks_like(data: bytes) -> str:
     if len(letters.encode()) > 0.95 * len(head) and all(letter.isprintable() or letter.isspace() for letter in letters):
         return "the content is plain text"
     return "the content is of an unknown type"
+
+
+def is_picture(media_type: str) -> bool:
+    """Return whether a file of this type is one picture and so one page."""
+    return media_type in {PNG, JPEG, WEBP, HEIC}

@@ -1,4 +1,4 @@
--- ARGV: id, nonce, stage, worker, lease_s, max_attempts, keep_dead_s. Returns {outcome, job}.
+-- ARGV: id, nonce, stage, worker, lease_s, max_attempts, keep_dead_s, alone (1 or 0). Returns {outcome, job}.
 local id, nonce, stage, worker = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local lease_s, max_attempts, keep_dead_s = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local job = load(id)
@@ -8,6 +8,7 @@ if job.lu and tonumber(job.lu) > now then return {'held', whole(id)} end
 local due = redis.call('ZSCORE', P .. 'd', id)
 -- Its message is still to be published, so the one that was read is an old one.
 if due and tonumber(due) > now then return {'gone', whole(id)} end
+if ARGV[9] == '0' and job.at < max_attempts and (job.xp or job.lu) then return {'risky', whole(id)} end
 redis.call('HINCRBY', job.key, 'tk', 1)
 if job.lu then expire(job) end
 local outcome = 'started'

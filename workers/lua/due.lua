@@ -13,6 +13,7 @@ for _, id in ipairs(ids) do
   local job = load(id)
   if job and not FINAL[job.st] and not job.lu then
     redis.call('ZADD', P .. 'u', NOW, id)
+    redis.call('HSET', job.key, 'ua', NOW)
     found[#found + 1] = id
     found[#found + 1] = whole(id)
   else

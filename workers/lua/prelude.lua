@@ -8,12 +8,12 @@
 --
 -- Fields of a job: sp spec, st state, sg stage, ws the state it waits in, ca/ua/fa created, updated, finished, at
 -- attempts, tk token, lw/lu lease's worker and end, rb result blob, lc lowest confidence, er error, cb callback, ha/he
--- webhook's attempts and error, nc names of the last calls, d:NAME data.
+-- webhook's attempts and error, nc names of the last calls, xp whether a lease of this stage ran out, d:NAME data.
 local P = ARGV[1]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local FINAL = {done = true, done_with_gaps = true, needs_review = true, failed = true, cancelled = true}
-local FIELDS = {'st', 'sg', 'ws', 'ca', 'at', 'tk', 'lw', 'lu', 'cb', 'nc', 'er'}
+local FIELDS = {'st', 'sg', 'ws', 'ca', 'at', 'tk', 'lw', 'lu', 'cb', 'nc', 'er', 'xp'}
 local CALLS_KEPT_CHARS = 32
 local NOISE_LINES = 200
 local FOR_EVER = 1e12
@@ -127,6 +127,7 @@ local function expire(job)
   count('expired')
   log(job, 'expired', job.lw, 'the worker stopped renewing its lease')
   release(job)
+  redis.call('HSET', job.key, 'xp', 1)
   job.lw, job.lu = false, false
 end
 

@@ -6,7 +6,7 @@ if listed == 0 or not job then return 0 end
 for _, index in ipairs({'f', 'r', 'h', 'hx'}) do redis.call('ZREM', P .. index, job.id) end
 redis.call('PERSIST', job.key)
 redis.call('PERSIST', job.log)
-redis.call('HDEL', job.key, 'fa', 'at', 'ha', 'he')
+redis.call('HDEL', job.key, 'fa', 'at', 'ha', 'he', 'xp')
 job.at = 0
 wait_for(job, job.sg, job.ws or 'received')
 due_at(job, now)
