@@ -6,7 +6,7 @@ has one primitive, `generate_batch`; `backends.extract.ModelLane` makes a lane o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -113,3 +113,80 @@ class LoadableModel(Protocol):
     def load(self) -> None:
         """Load now rather than with the first request; raise `BackendError`."""
         ...
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model is, for provenance and metrics.
+
+    `weights_hash` covers the checkpoint's weights. `precision`, `device` and `slots` (requests read at once) are there
+    once it is loaded, `ready_s` is how long its engine took to be ready.
+    """
+
+    id: str
+    revision: str | None
+    weights_hash: str
+    precision: str = ""
+    device: str = ""
+    slots: int = 0
+    ready_s: float = 0.0
+    loaded: bool = False
+    offloaded: bool = False
+
+    @property
+    def name(self) -> str:
+        """The checkpoint, its precision once loaded, and its weights' hash: what tells two models apart."""
+        return " ".join(filter(None, (self.id, self.precision, self.weights_hash)))
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """What an engine is doing now, and what it did since its start; `memory_bytes` is None where it has no own."""
+
+    slots: int = 0
+    busy: int = 0
+    waiting: int = 0
+    documents: int = 0
+    tokens: int = 0
+    out_of_memory: int = 0
+    memory_bytes: int | None = None
+
+
+@runtime_checkable
+class EngineModel(LoadableModel, Protocol):
+    """A model that a thread of this process runs for many callers: one for each process and device, never forked."""
+
+    def facts(self) -> ModelFacts:
+        """Return what the model is."""
+        ...
+
+    def state(self) -> EngineState:
+        """Return what its engine is doing; quick."""
+        ...
+
+    def problem(self) -> str | None:
+        """Return why the engine does no rounds any more, None while it does; quick."""
+        ...
+
+    def on_batch(self, observe: Callable[[int], None]) -> None:
+        """Call `observe` with the number of requests in every round of the engine; it must be quick."""
+        ...
+
+    def close(self, drain: bool = True) -> None:
+        """End the engine; what was asked is answered first, or cancelled."""
+        ...
+
+
+@runtime_checkable
+class EngineLane(Protocol):
+    """A lane whose model may have an engine."""
+
+    @property
+    def engine(self) -> EngineModel | None:
+        """The model with an engine, None where the lane's model has none."""
+        ...
+
+
+def engine_of(lane: object) -> EngineModel | None:
+    """Return the engine's model behind a lane, None for a lane that has none."""
+    return lane.engine if isinstance(lane, EngineLane) else None

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from backends.base import ExtractionRequest, Generation, GenerationRequest, LoadableModel, Model, PagedModel
+from backends.base import (
+    EngineModel,
+    ExtractionRequest,
+    Generation,
+    GenerationRequest,
+    LoadableModel,
+    Model,
+    PagedModel,
+)
 from backends.field_answers import Part
 from backends.page_merge import merge_parts, worst_finish
 from backends.parse import parse_answer
@@ -42,6 +50,11 @@ class ModelLane:
         """Load now what the model would load with the first document; raise `BackendError`."""
         if isinstance(self.model, LoadableModel):
             self.model.load()
+
+    @property
+    def engine(self) -> EngineModel | None:
+        """The model, if an engine of this process runs it."""
+        return self.model if isinstance(self.model, EngineModel) else None
 
     def extract(self, request: ExtractionRequest) -> Extraction:
         """Return one `FieldValue` for every wanted field; raise `ExtractionError` or `RetryableError`.

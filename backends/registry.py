@@ -62,6 +62,20 @@ def create(name: str, options: Mapping[str, object] | None = None) -> Lane:
     return lane
 
 
+def declared_cost(name: str) -> float | None:
+    """Return the relative cost of a backend as its factory declares it, None where it does not.
+
+    Nothing is made, so that it is known where the backend's model, device or packages are not.
+    """
+    entry = _registered().get(name)
+    try:
+        factory = entry.load() if entry is not None else None
+        default = inspect.signature(factory).parameters["relative_cost"].default if callable(factory) else None
+    except (ImportError, KeyError, ValueError):
+        return None
+    return float(default) if isinstance(default, int | float) else None
+
+
 def available() -> list[BackendInfo]:
     """Return every registered backend, and whether it can be created here."""
     return [_info(name) for name in names()]

@@ -35,11 +35,13 @@ def lanes(tiny_internvl, tiny_llama_vision):
 def test_making_a_lane_loads_nothing_and_loading_it_tells_what_it_is(lanes):
     for lane, device in ((lanes.fast, "cpu"), (lanes.deep, "cpu")):
         before = lane.model.facts()
-        assert before["weights_hash"]
+        assert before.weights_hash
+        assert not before.loaded
         lane.load()
         facts = lane.model.facts()
-        assert facts["loaded"]
-        assert (facts["device"], facts["slots"], facts["precision"]) == (device, 2, "fp32")
+        assert facts.loaded
+        assert (facts.device, facts.slots, facts.precision) == (device, 2, "fp32")
+        assert facts.weights_hash == before.weights_hash
         assert lane.model.problem() is None
 
 
@@ -62,7 +64,7 @@ def test_a_reading_says_which_weights_gave_it_and_how_the_page_was_shown(lanes):
             request = ExtractionRequest(opened.document, opened, builtin("invoice"), "fast", FIELDS)
             extraction = lane.extract(request)
         source = extraction.fields["total_amount"].provenance
-        assert source.model.endswith(str(lane.model.facts()["weights_hash"]))
+        assert source.model.endswith(lane.model.facts().weights_hash)
         assert " fp32 " in source.model
         assert source.signals["tiles"] >= 1
         assert extraction.prompt_tokens > 0

@@ -86,16 +86,18 @@ class DocumentWorker:
 
 
 def create_lanes(settings: Settings, tier: TierChoice = "auto") -> Lanes:
-    """Return the configured lanes; raise `BackendError` when one cannot be made, `SettingsError` for unused options.
+    """Return the configured lanes; raise `BackendError` when one cannot be made, `SettingsError` for options of none.
 
-    A forced tier needs its own backend only, and that lane then stands for both.
+    A forced tier needs its own backend only, and that lane then stands for both; so does one backend named for both.
     """
     lanes = settings.lanes
+    known = {name.replace("-", "_") for name in registry.names()}
     for name in lanes.options:
-        if name not in {lanes.fast, lanes.deep}:
-            raise SettingsError(f"lanes.options.{name}: no lane uses the backend {name!r}")
-    names = (lanes.fast, lanes.deep) if tier == "auto" else (lanes.fast if tier == "fast" else lanes.deep,) * 2
-    return Lanes(*(registry.create(name, lanes.options.get(name)) for name in names))
+        if name.replace("-", "_") not in known:
+            raise SettingsError(f"lanes.options.{name}: there is no backend {name!r}; docroute backends lists them")
+    names = (lanes.fast, lanes.deep) if tier == "auto" else (lanes.of(tier),) * 2
+    made = {name: registry.create(name, lanes.options_of(name)) for name in dict.fromkeys(names)}
+    return Lanes(*(made[name] for name in names))
 
 
 def create_policy(settings: Settings) -> Policy:

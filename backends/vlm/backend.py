@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from backends.base import Generation, GenerationRequest
+from backends.base import EngineState, Generation, GenerationRequest, ModelFacts
 from backends.extract import MAX_IMAGES, ModelLane
 from backends.ocr.processes import second_reader
 from backends.vlm.checkpoint import Identity, check, identify, locate
 from router.errors import BackendError, BackendUnavailableError
 
 INTERNVL3, LLAMA_VISION = "OpenGVLab/InternVL3-2B-hf", "meta-llama/Llama-3.2-11B-Vision-Instruct"
-INTERNVL3_COST, LLAMA_VISION_COST = 1.0, 7.0
-"""Compute of a document as a multiple of InternVL3's, from prefill and decode on one GPU (`benchmarks/README.md`)."""
+INTERNVL3_COST, LLAMA_VISION_COST = 1.0, 4.6
+"""Compute of a document as a multiple of InternVL3's: 105,749 to 22,851 documents an hour in bf16 on one H100
+(`benchmarks/README.md`). In int8 it is 5.4; `relative_cost` sets it."""
 
 Family = Literal["internvl", "mllama"]
 
@@ -81,37 +82,44 @@ class LazyVlm:
 
     @property
     def name(self) -> str:
-        """The checkpoint, its weights' hash and, once loaded, their precision: what provenance says."""
-        precision = f" {self._loaded.precision}" if self._loaded else ""
-        return f"{self.identity.id}{precision} {self.identity.weights_hash}"
+        """The checkpoint, its precision once loaded, and its weights' hash: what provenance says."""
+        return self.facts().name
 
     def load(self) -> None:
         """Load, size and capture now rather than with the first document; raise `BackendError`."""
         self._ready()
 
-    def facts(self) -> dict[str, object]:
-        """Return what is held: checkpoint, revision, weights' hash, precision, slots, device and its memory in use."""
-        if self._loaded is None:
-            return {**self.identity.__dict__, "loaded": False}
-        import torch
+    def facts(self) -> ModelFacts:
+        """Return the checkpoint, its revision and weights' hash; once loaded, the precision, device and slots too."""
+        identity, loaded, model = self.identity, self._loaded, self._model
+        if loaded is None or model is None:
+            return ModelFacts(identity.id, identity.revision, identity.weights_hash)
+        return ModelFacts(
+            identity.id,
+            identity.revision,
+            identity.weights_hash,
+            precision=loaded.precision,
+            device=str(loaded.family.device),
+            slots=model.engine.stats.slots,
+            ready_s=model.engine.stats.ready_s,
+            loaded=True,
+            offloaded=loaded.offloaded,
+        )
 
-        device, engine = self._loaded.family.device, self._model.engine
-        held = {"memory_bytes": torch.cuda.memory_reserved(device)} if device.type == "cuda" else {}
-        return {
-            **self.identity.__dict__,
-            "loaded": True,
-            "precision": self._loaded.precision,
-            "offloaded": self._loaded.offloaded,
-            "device": str(device),
-            "slots": engine.stats.slots,
-            "ready_s": engine.stats.ready_s,
-            **held,
-        }
+    def state(self) -> EngineState:
+        """Return what the engine is doing; the memory is what this process holds of the device."""
+        model = self._model
+        return EngineState() if model is None else model.state()
 
     def problem(self) -> str | None:
         """Return what is wrong with the engine, or None: for whoever watches the process."""
-        problem: str | None = self._model.engine.problem() if self._model is not None else None
+        model = self._model
+        problem: str | None = model.engine.problem() if model is not None else None
         return problem
+
+    def on_batch(self, observe: Callable[[int], None]) -> None:
+        """Call `observe` with the number of requests in every round of the engine; loads the model."""
+        self._ready().engine.observe = observe
 
     def split(self, request: GenerationRequest) -> Sequence[GenerationRequest]:
         """Return requests that together show all images, each small enough for one prompt."""
@@ -123,12 +131,12 @@ class LazyVlm:
         answers: list[Generation] = self._ready().generate_batch(requests)
         return answers
 
-    def close(self) -> None:
-        """End the engine; what was asked is answered first."""
+    def close(self, drain: bool = True) -> None:
+        """End the engine; what was asked is answered first, or cancelled."""
         with self._lock:
             model, self._model, self._loaded = self._model, None, None
         if model is not None:
-            model.close()
+            model.close(drain)
 
     def _ready(self) -> Any:
         with self._lock:
@@ -205,7 +213,6 @@ def _lane(name: str, family: Family, settings: VlmSettings) -> ModelLane:
 
 
 def _identity(settings: VlmSettings, family: Family) -> Identity:
-
     folder = locate(settings.checkpoint, settings.revision, settings.remote_code, settings.download)
     check(folder, family, settings.remote_code)
     return identify(settings.checkpoint, settings.revision, folder)

@@ -37,6 +37,8 @@ class Engine:
     ) -> None:
         self.settings = settings or EngineSettings()
         self.stats = EngineStats()
+        self.observe: Callable[[int], None] | None = None
+        """Told after each round how many requests had a slot in it; must be quick and raise nothing."""
         self._family, self._clock = family, clock
         self._arrived: list[Reading] = []
         self._changed = threading.Condition()
@@ -103,6 +105,11 @@ class Engine:
         """Return about how many requests have no slot yet."""
         rounds = self._rounds
         return len(self._arrived) + (len(rounds.queue) if rounds is not None else 0)
+
+    def busy(self) -> int:
+        """Return how many slots have a request now."""
+        rounds = self._rounds
+        return rounds.busy if rounds is not None else 0
 
     def problem(self) -> str | None:
         """Return what is wrong with the engine, or None: for whoever watches the process."""
@@ -174,6 +181,8 @@ class Engine:
                     reading.future.cancel()
             if not rounds.idle:
                 rounds.round()
+                if self.observe is not None and rounds.busy:
+                    self.observe(rounds.busy)
 
     def _die(self, cause: BaseException) -> None:
         self._failure = cause

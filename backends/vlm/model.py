@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
-from backends.base import Generation, GenerationRequest
+import torch
+
+from backends.base import EngineState, Generation, GenerationRequest
 from backends.vlm.engine import Engine
 from backends.vlm.family import Family
 from backends.vlm.requests import Decoded, Prepared
@@ -75,6 +77,19 @@ class VlmModel:
             signals=prepared.signals,
         )
 
-    def close(self) -> None:
-        """End the engine; what was asked is answered first."""
-        self.engine.close()
+    def state(self) -> EngineState:
+        """Return what the engine is doing and has done."""
+        stats, device = self.engine.stats, self.family.device
+        return EngineState(
+            slots=stats.slots,
+            busy=self.engine.busy(),
+            waiting=self.engine.waiting(),
+            documents=stats.documents,
+            tokens=stats.tokens,
+            out_of_memory=stats.out_of_memory,
+            memory_bytes=torch.cuda.memory_reserved(device) if device.type == "cuda" else None,
+        )
+
+    def close(self, drain: bool = True) -> None:
+        """End the engine; what was asked is answered first, or cancelled."""
+        self.engine.close(drain)

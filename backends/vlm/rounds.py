@@ -73,6 +73,11 @@ class Rounds:
         return not (len(self.queue) or self._prefills or self._active or self._looks)
 
     @property
+    def busy(self) -> int:
+        """Return how many slots have a request, its prompt being read or its answer written."""
+        return len(self._active) + sum(len(group.readings) for group in self._prefills)
+
+    @property
     def capacity(self) -> int:
         """Return how many tokens of prompt and answer a slot holds."""
         return self._decoder.cache.capacity
@@ -105,8 +110,7 @@ class Rounds:
 
     def _count(self, now: float) -> None:
         if len(self.queue):
-            prefilling = sum(len(group.readings) for group in self._prefills)
-            self._stats.count_time(now - self._last_s, len(self._active) + prefilling, len(self._active))
+            self._stats.count_time(now - self._last_s, self.busy, len(self._active))
         self._last_s = now
 
     def _sweep(self, now: float) -> None:

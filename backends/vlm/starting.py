@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from backends.vlm.backend import Family, VlmSettings
 
 SLOTS_ON_CPU = 8
+STALLED_ON_CPU_S = 3600.0
+"""A round of a large model may take very long there."""
 TYPICAL_PAGE_PX, TYPICAL_GLYPH_PX = (2339, 1654), 20.0
 """A4 at 200 dpi in ten-point letters: what memory is sized by."""
 
@@ -59,6 +61,7 @@ def _engine_settings(settings: VlmSettings, loaded: Loaded) -> EngineSettings:
             slots=settings.slots if on_gpu else min(settings.slots, SLOTS_ON_CPU),
             slot_tokens=settings.slot_tokens,
             answer_tokens=settings.answer_tokens,
+            stalled_s=EngineSettings.stalled_s if on_gpu else STALLED_ON_CPU_S,
             sampling=Sampling(settings.temperature, settings.top_p),
             random=settings.temperature > 0,
             # weights that are fetched from the host cannot be captured, nor read past their modules

@@ -1,0 +1,66 @@
+"""The metrics of a model that an engine of this process runs, read when they are asked for. Knows no step, no job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from backends.base import EngineModel, EngineState
+from workers.jobs import Stage
+
+_GAUGES = {
+    "slots": "Requests that the model reads at once.",
+    "busy": "Slots with a request now.",
+    "waiting": "Requests without a slot.",
+    "memory_bytes": "Device memory that this process holds.",
+}
+_COUNTERS = {
+    "documents": "Answers that the model has ended.",
+    "tokens": "Tokens of these answers.",
+    "out_of_memory": "Groups of requests that did not fit into memory and went in smaller ones.",
+}
+_NAMES = {"busy": "docroute_model_slots_busy"}
+
+
+class ModelCollector(Collector):
+    """What the model is (`docroute_model_info`), and what its engine is doing."""
+
+    def __init__(self, stage: Stage, engine: EngineModel) -> None:
+        self._stage, self._engine = stage, engine
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        yield self._info()
+        state = self._engine.state()
+        for attribute, words in _GAUGES.items():
+            yield from self._numbers(GaugeMetricFamily(_name(attribute), words, labels=["stage"]), state, attribute)
+        for attribute, words in _COUNTERS.items():
+            yield from self._numbers(CounterMetricFamily(_name(attribute), words, labels=["stage"]), state, attribute)
+
+    def _info(self) -> Metric:
+        facts = self._engine.facts()
+        labels = {
+            "stage": self._stage,
+            "model": facts.id,
+            "revision": facts.revision or "",
+            "weights": facts.weights_hash,
+            "precision": facts.precision,
+            "device": facts.device,
+        }
+        info = GaugeMetricFamily("docroute_model_info", "The model that reads; always 1.", labels=list(labels))
+        info.add_metric(list(labels.values()), 1.0)
+        return info
+
+    def _numbers(
+        self, family: GaugeMetricFamily | CounterMetricFamily, state: EngineState, attribute: str
+    ) -> Iterator[Metric]:
+        number = getattr(state, attribute)
+        if number is not None:
+            family.add_metric([self._stage], float(number))
+            yield family
+
+
+def _name(attribute: str) -> str:
+    return _NAMES.get(attribute, f"docroute_model_{attribute}")
