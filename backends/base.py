@@ -106,6 +106,9 @@ class PagedModel(Protocol):
         ...
 
 
+_AHEAD_SHARE, _LEAST_AHEAD = 0.25, 2
+
+
 @runtime_checkable
 class LoadableModel(Protocol):
     """A model whose weights come after it was made."""
@@ -137,6 +140,11 @@ class ModelFacts:
     def name(self) -> str:
         """The checkpoint, its precision once loaded, and its weights' hash: what tells two models apart."""
         return " ".join(filter(None, (self.id, self.precision, self.weights_hash)))
+
+    @property
+    def callers(self) -> int:
+        """How many callers at once keep the slots taken: some make their pages ready while others wait for answers."""
+        return self.slots + max(_LEAST_AHEAD, round(self.slots * _AHEAD_SHARE))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -48,15 +49,17 @@ class DocumentWorker:
 
     def __call__(self) -> Callable[[Path], Outcome]:
         """Return the reading function; lanes are made with the first document, which a failure can then name."""
-        cv2.setNumThreads(1)  # the processes are the parallelism
-        made: list[tuple[Lanes, Policy]] = []
+        return self.with_lanes(cache(lambda: create_lanes(self.settings, self.tier)))
+
+    def with_lanes(self, lanes: Callable[[], Lanes]) -> Callable[[Path], Outcome]:
+        """Return the reading function over lanes that the first document makes."""
+        cv2.setNumThreads(1)  # the processes or threads are the parallelism
+        policy = cache(lambda: create_policy(self.settings))
 
         def read(path: Path) -> Outcome:
             started = time.perf_counter()
             try:
-                if not made:
-                    made.append((create_lanes(self.settings, self.tier), create_policy(self.settings)))
-                return self._read(path, *made[0], started)
+                return self._read(path, lanes(), policy(), started)
             except DocrouteError as exc:
                 return _failed(path, exc, str(exc), started)
             except MemoryError as exc:

@@ -33,8 +33,6 @@ Pool = Literal["threads", "prefork"]
 LANE = "the lane"
 THREADS = 8
 """Documents that a lane without an engine of its own works on at once, unless told otherwise."""
-AHEAD_SHARE, LEAST_AHEAD = 0.25, 2
-"""Documents beyond an engine's slots: their pages are made ready while all slots are taken."""
 TIME_LIMIT_MARGIN_S = 30.0
 _CPU_BACKENDS = ("ocr-",)
 _LOG = logging.getLogger(__name__)
@@ -111,16 +109,11 @@ def _prepare(
         return concurrency
     monitoring.watch_engine(choice.stage, engine)
     facts = engine.facts()
-    wanted = choice.concurrency or documents_at_once(facts.slots)
+    wanted = choice.concurrency or facts.callers
     presence.tell(wanted, facts.name, facts.device)
     told = "%s: %s on %s, %d slots, %d documents at once"
     _LOG.info(told, choice.stage, facts.name, facts.device, facts.slots, wanted)
     return wanted
-
-
-def documents_at_once(slots: int) -> int:
-    """Return how many documents keep an engine's slots busy."""
-    return slots + max(LEAST_AHEAD, round(slots * AHEAD_SHARE))
 
 
 def _check_forkable(settings: Settings, choice: WorkerChoice) -> None:

@@ -76,6 +76,7 @@ class LazyVlm:
     def __init__(self, settings: VlmSettings, family: Family) -> None:
         self._settings, self._family = settings, family
         self._lock = threading.Lock()
+        self._closed = False
         self._model: Any = None
         self._loaded: Any = None
         self.identity = _identity(settings, family)
@@ -134,12 +135,15 @@ class LazyVlm:
     def close(self, drain: bool = True) -> None:
         """End the engine; what was asked is answered first, or cancelled."""
         with self._lock:
+            self._closed = True
             model, self._model, self._loaded = self._model, None, None
         if model is not None:
             model.close(drain)
 
     def _ready(self) -> Any:
         with self._lock:
+            if self._closed:
+                raise BackendError(f"the model {self.identity.id} is closed")
             if self._model is None:
                 from backends.vlm.starting import start
 
