@@ -21,12 +21,14 @@ from typing import Any, TextIO
 MODES: dict[str, tuple[str, int]] = {
     "check": ("benchmarks.vlm_engine_check:check", 40),
     "parts": ("benchmarks.vlm_engine_parts:parts", 128),
-    "internvl": ("benchmarks.vlm_engine_modes:internvl", 512),
+    "internvl": ("benchmarks.vlm_engine_modes:internvl", 1024),
+    "internvl-tiles": ("benchmarks.vlm_engine_modes:internvl_tiles", 640),
     "internvl-jpeg": ("benchmarks.vlm_engine_modes:internvl_jpeg", 768),
     "generate": ("benchmarks.vlm_engine_modes:generate", 64),
     "llama-bf16": ("benchmarks.vlm_engine_modes:llama_bf16", 160),
     "llama-int8": ("benchmarks.vlm_engine_modes:llama_int8", 128),
     "llama-int8-one": ("benchmarks.vlm_engine_modes:llama_int8_one", 1),
+    "llama-nf4-one": ("benchmarks.vlm_engine_modes:llama_nf4_one", 1),
     "together": ("benchmarks.vlm_engine_processes:together", 500),
     "ready-internvl": ("benchmarks.vlm_engine_processes:ready_internvl", 1),
     "ready-llama": ("benchmarks.vlm_engine_processes:ready_llama", 1),
@@ -34,9 +36,10 @@ MODES: dict[str, tuple[str, int]] = {
 """Where each mode is and how many documents it reads."""
 PARTS = {"together-part", "ready-part"}
 COLUMNS = (
-    "what", "documents", "documents_h", "seconds", "slots", "busy", "decoding", "wait_p99_ms", "step_ms", "group",
+    "what", "documents", "documents_h", "seconds", "slots", "busy", "decoding", "live", "wait_p50_ms", "wait_p99_ms",
+    "wait_max_ms", "step_ms", "group",
     "ready_s", "import_s", "load_s", "peak_gb", "reserved_gb", "prefill_ms", "vision_ms", "collate_ms", "host_ms",
-    "a_document_ms", "ms", "count", "tflops", "gb_s", "difference",
+    "prompt", "a_document_ms", "ms", "count", "tflops", "gb_s", "difference",
 )  # fmt: skip
 
 

@@ -28,21 +28,29 @@ def internvl(world: w.World, documents: int) -> Rows:
     """The engine with pages in memory, several sizes of it, then one document alone."""
     family = w.family(world, w.INTERNVL)
     items = w.prepared(world, family)
-    lengths = world.answer_lengths(documents)
     variants: list[tuple[str, dict[str, Any]]] = [
         ("128 slots, groups of 8", {"slots": 128, "documents": 8}),
-        ("128 slots, groups of 4", {"slots": 128, "documents": 4}),
-        ("96 slots, groups of 4", {"slots": 96, "documents": 4}),
-        ("128 slots, groups of 8, no overlap", {"slots": 128, "documents": 8, "overlap": False}),
         ("192 slots, groups of 8", {"slots": 192, "documents": 8}),
+        ("192 slots, groups of 4", {"slots": 192, "documents": 4}),
     ]
     for what, change in variants:
         w.forget_memory()
+        lengths = world.answer_lengths(documents if change == variants[0][1] else documents * 5 // 8)
         with Engine(family, w.settings(world, w.INTERNVL, **change)).start(items[0]) as engine:
             w.warm(engine, items, 24)
-            yield {"what": f"InternVL3-2B, {what}", **w.serve(engine, items, lengths)}
+            yield from w.serve(f"InternVL3-2B, {what}", engine, items, lengths)
             if change == variants[0][1]:
                 yield {"what": "InternVL3-2B, one alone", **w.alone(engine, items[0], world.answer())}
+
+
+def internvl_tiles(world: w.World, documents: int) -> Rows:
+    """The same with fewer tiles a page: two and the thumbnail."""
+    family = w.family(world, w.INTERNVL, tiles=2)
+    items = w.prepared(world, family)
+    settings = w.settings(world, w.INTERNVL, 192, documents=16)
+    with Engine(family, settings).start(items[0]) as engine:
+        w.warm(engine, items, 24)
+        yield from w.serve("InternVL3-2B, 3 tiles, 192 slots", engine, items, world.answer_lengths(documents))
 
 
 def internvl_jpeg(world: w.World, documents: int) -> Rows:
@@ -82,10 +90,9 @@ def jpegs(world: w.World, family: Any, name: str, slots: int, documents: int, wh
         stats = engine.stats
         yield {
             "what": what,
-            "slots": stats.slots,
             "documents": documents,
             "documents_h": round(documents / elapsed * 3600),
-            "busy": None if stats.busy is None else round(stats.busy, 3),
+            **w.slot_use(stats),
             "tiles": sample.tiles,
             "prompt": sample.prompt_tokens,
             "started_at": started_at,
@@ -123,12 +130,12 @@ def _generated(family: Any, item: Any, count: int, tokens: int) -> float:
 
 def llama_bf16(world: w.World, documents: int) -> Rows:
     """Llama 3.2 11B whole, many slots and one alone."""
-    yield from _llama(world, "bf16", documents, (64, 32))
+    yield from _llama(world, "bf16", documents, (64,))
 
 
 def llama_int8(world: w.World, documents: int) -> Rows:
     """The same in 8 bits."""
-    yield from _llama(world, "int8", documents, (64, 32))
+    yield from _llama(world, "int8", documents, (64,))
 
 
 def _llama(world: w.World, precision: str, documents: int, sizes: tuple[int, ...]) -> Rows:
@@ -136,19 +143,28 @@ def _llama(world: w.World, precision: str, documents: int, sizes: tuple[int, ...
     items = w.prepared(world, family)
     for slots in sizes:
         w.forget_memory()
-        with Engine(family, w.settings(world, w.LLAMA, slots, documents=4)).start(items[0]) as engine:
+        with Engine(family, w.settings(world, w.LLAMA, slots, documents=2)).start(items[0]) as engine:
             w.warm(engine, items, 8)
             lengths = world.answer_lengths(documents)
-            yield {"what": f"Llama 11B {precision}, {slots} slots", **w.serve(engine, items, lengths)}
+            yield from w.serve(f"Llama 11B {precision}, {slots} slots", engine, items, lengths)
             if slots == sizes[0]:
                 yield {"what": f"Llama 11B {precision}, one alone", **w.alone(engine, items[0], world.answer(), 2)}
 
 
 def llama_int8_one(world: w.World, documents: int) -> Rows:
     """The peak of memory with one slot, to see which card holds it."""
-    family = w.family(world, w.LLAMA, "int8")
+    yield _one_slot(world, "int8")
+
+
+def llama_nf4_one(world: w.World, documents: int) -> Rows:
+    """The same in 4 bits."""
+    yield _one_slot(world, "nf4")
+
+
+def _one_slot(world: w.World, precision: str) -> Row:
+    family = w.family(world, w.LLAMA, precision)
     items = w.prepared(world, family, 1)
     w.forget_memory()
     with Engine(family, w.settings(world, w.LLAMA, 1, documents=1)).start(items[0]) as engine:
         w.warm(engine, items, 1)
-        yield {"what": "Llama 11B int8, one slot", **w.alone(engine, items[0], world.answer(), 1)}
+        return {"what": f"Llama 11B {precision}, one slot", **w.alone(engine, items[0], world.answer(), 1)}

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import transformers
 from backends.base import GenerationRequest
 from backends.vlm.engine import Engine
 from backends.vlm.engine_settings import EngineSettings
+from backends.vlm.reading import EngineStats
 from backends.vlm.repetition import RepetitionRule
 from backends.vlm.requests import Prepared
 from backends.vlm.scheduler import GroupLimits
@@ -38,7 +39,7 @@ class World:
 
     @property
     def text_tokens(self) -> int:
-        """Tokens of a prompt beside its pictures."""
+        """Tokens of a prompt beside its pictures, at least."""
         return 60 if self.smoke else 300
 
     @property
@@ -57,10 +58,10 @@ class World:
         return 16 if self.smoke else 256
 
 
-def family(world: World, name: str, precision: str = "bf16") -> Any:
-    """Return a family with random weights that never ends an answer by itself."""
+def family(world: World, name: str, precision: str = "bf16", tiles: int = 6) -> Any:
+    """Return a family with random weights that never ends an answer by itself; `tiles` beside InternVL's thumbnail."""
     folder = tiny_folder(name)
-    limits = TileLimits(min_tiles=6, max_tiles=6) if name == INTERNVL else TileLimits()
+    limits = TileLimits(min_tiles=tiles, max_tiles=tiles) if name == INTERNVL else TileLimits()
     if world.smoke:
         made = _tiny_family(folder, name, world.device, limits)
     else:
@@ -119,9 +120,9 @@ def jpeg(world: World, seed: int) -> bytes:
 
 
 def request(world: World, family: Any, image: Any, max_tokens: int) -> GenerationRequest:
-    """Return a request whose text has about the wanted number of tokens."""
+    """Return a request whose text has the wanted number of tokens at least, the chat's own not counted."""
     per_word = len(family.tokenizer(WORDS, add_special_tokens=False)["input_ids"])
-    prompt = WORDS * max(1, (world.text_tokens - 20) // per_word)
+    prompt = WORDS * -(-world.text_tokens // per_word)
     return GenerationRequest(prompt, (image,), max_tokens)
 
 
@@ -136,33 +137,66 @@ def warm(engine: Engine, items: Sequence[Prepared], count: int) -> None:
         future.result()
 
 
-def serve(engine: Engine, items: Sequence[Prepared], limits: Sequence[int]) -> dict[str, Any]:
-    """Submit one request for each of `limits` at once; return what was measured."""
+def serve(what: str, engine: Engine, items: Sequence[Prepared], limits: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Submit one request for each of `limits` at once; yield what was measured of all, then of the steady state.
+
+    The steady state is from when every slot has had its first document until no document waits any more.
+    """
     engine.stats.reset()
     started = time.perf_counter()
     futures = [engine.submit(items[i % len(items)], limit) for i, limit in enumerate(limits)]
+    first, first_s = _when_waiting(engine, len(limits) - engine.stats.slots)
+    last, last_s = _when_waiting(engine, 0)
     tokens = sum(len(future.result().tokens) for future in futures)
     elapsed = time.perf_counter() - started
     if tokens != sum(limits):
         raise RuntimeError(f"{tokens} tokens were read where {sum(limits)} were asked for")
     stats = engine.stats
-    waits = sorted(stats.waits_s) or [0.0]
-    return {
-        "slots": stats.slots,
+    yield {
+        "what": what,
         "documents": len(limits),
         "documents_h": round(len(limits) / elapsed * 3600),
         "tokens_s": round(tokens / elapsed),
-        "busy": None if stats.busy is None else round(stats.busy, 3),
-        "decoding": round(stats.decoding_slot_s / stats.slot_s, 3) if stats.slot_s else None,
-        "wait_p50_ms": round(waits[len(waits) // 2] * 1000),
-        "wait_p99_ms": round(waits[int(len(waits) * 0.99)] * 1000),
+        "prompt": items[0].prompt_tokens,
         "steps": stats.steps,
         "step_ms": round(elapsed / max(1, stats.steps) * 1000, 2),
         "group": round(len(limits) / max(1, stats.prefills), 1),
         "ready_s": round(stats.ready_s, 1),
         "captured": stats.captured,
         "out_of_memory": stats.out_of_memory,
+        **slot_use(stats),
         **memory(),
+    }
+    steady = last.since(first)
+    if steady.documents:
+        rate = round(steady.documents / (last_s - first_s) * 3600)
+        yield {
+            "what": f"{what}, steady state",
+            "documents": steady.documents,
+            "documents_h": rate,
+            "seconds": round(last_s - first_s, 1),
+            "group": round(len(steady.waits_s) / max(1, steady.prefills), 1),
+            **slot_use(steady),
+        }
+
+
+def _when_waiting(engine: Engine, documents: int) -> tuple[EngineStats, float]:
+    while engine.waiting() > documents:
+        time.sleep(0.005)
+    return engine.stats.copy(), time.perf_counter()
+
+
+def slot_use(stats: EngineStats) -> dict[str, Any]:
+    """Return how full the slots were while documents waited, and how long these waited for a slot that was free."""
+    waits = sorted(stats.waits_s) or [0.0]
+    return {
+        "slots": stats.slots,
+        "busy": None if stats.busy is None else round(stats.busy, 3),
+        "decoding": round(stats.decoding_slot_s / stats.slot_s, 3) if stats.slot_s else None,
+        "live": None if stats.live is None else round(stats.live, 3),
+        "wait_p50_ms": round(waits[len(waits) // 2] * 1000),
+        "wait_p99_ms": round(waits[int(len(waits) * 0.99)] * 1000),
+        "wait_max_ms": round(waits[-1] * 1000),
     }
 
 

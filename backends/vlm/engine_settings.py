@@ -40,7 +40,7 @@ class EngineSettings:
     answer_tokens: int = 2048
     group: GroupLimits = field(default_factory=GroupLimits)
     patience_s: float = 0.1
-    steps_per_look: int = 8
+    steps_per_look: int = 4
     prefills_ahead: int = 2
     length_bucket: int = 512
     repetition: RepetitionRule = field(default_factory=RepetitionRule)

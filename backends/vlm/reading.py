@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 from backends.vlm.requests import Decoded, FinishReason, Prepared
 from backends.vlm.sampling import Sampling
@@ -71,8 +71,10 @@ class EngineStats:
     """What an engine did since its start, or since `reset`.
 
     `busy_slot_s` and `slot_s` are slot-seconds with a document and in all, counted while documents wait, since only
-    then a free slot is a loss; `decoding_slot_s` leaves out slots whose prompt is still being prefilled. `waits_s`:
-    how long a document waited while a slot was free for it.
+    then a free slot is a loss; `decoding_slot_s` leaves out slots whose prompt is still being prefilled. These are what
+    the host knows, which looks every few steps; of `looked_rows` that were in a step where it looked, `live_rows` held
+    an answer that grew. `waits_s`: how long a document waited while a slot was free for it, until its prefill was
+    queued on the device; the slot that became free first counts as that of the document that is admitted first.
     """
 
     slots: int = 0
@@ -86,6 +88,8 @@ class EngineStats:
     slot_s: float = 0.0
     busy_slot_s: float = 0.0
     decoding_slot_s: float = 0.0
+    live_rows: int = 0
+    looked_rows: int = 0
     waits_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_WAITS))
 
     def reset(self) -> None:
@@ -97,6 +101,30 @@ class EngineStats:
         self.slot_s += elapsed_s * self.slots
         self.busy_slot_s += elapsed_s * busy
         self.decoding_slot_s += elapsed_s * decoding
+
+    def count_live(self, rows: int) -> None:
+        """Add a look that found so many answers growing, taken while documents waited."""
+        self.live_rows += rows
+        self.looked_rows += self.slots
+
+    def copy(self) -> EngineStats:
+        """Return these figures as they are now; another thread may go on counting."""
+        return replace(self, waits_s=self.waits_s.copy())
+
+    def since(self, earlier: EngineStats) -> EngineStats:
+        """Return what was counted after a copy of these was taken (at most `KEPT_WAITS` documents ago)."""
+        counts = {
+            item.name: getattr(self, item.name) - getattr(earlier, item.name)
+            for item in fields(self)
+            if item.name not in ("slots", "captured", "ready_s", "waits_s")
+        }
+        waits = list(self.waits_s)[len(earlier.waits_s) :]
+        return EngineStats(self.slots, self.captured, self.ready_s, **counts, waits_s=deque(waits, KEPT_WAITS))
+
+    @property
+    def live(self) -> float | None:
+        """Return the share of slots whose answers grew while others waited, or None when none ever waited."""
+        return self.live_rows / self.looked_rows if self.looked_rows else None
 
     @property
     def busy(self) -> float | None:

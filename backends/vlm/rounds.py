@@ -57,6 +57,7 @@ class Rounds:
         self._active: dict[int, Reading] = {}
         self._looks: deque[tuple[Copied, dict[int, Reading]]] = deque()
         self._fewer_slots: int | None = None
+        self._filling = False
         self._last_s = self._swept_s = clock()
         self._build(slots)
 
@@ -64,7 +65,7 @@ class Rounds:
         self._decoder = SlotDecoder(self._family, self._settings, slots, self._kernels)
         self._ahead = 1 if self._decoder.main is not None else 0
         self._free = list(range(slots))
-        self._freed_s = [self._clock()] * slots
+        self._freed_s = deque([self._clock()] * slots)
         self._stats.slots, self._stats.captured = slots, self._decoder.capture(self._settings.random)
 
     @property
@@ -100,10 +101,14 @@ class Rounds:
         self._sweep(now)
         with self._decoder.on_main():
             self._activate()
-            self._step()
-            self._look(now)
-            self._admit(now)
-        if not self._active and self._prefills:
+            if not (self._filling and self._prefills):
+                self._step()
+            self._look()
+            self._admit()
+        # Beside steps a prefill gets only a part of the device; left to themselves both settle where many slots stand
+        # free, though a step costs nearly the same with few rows. So steps wait while a document waits for a free slot.
+        self._filling = bool(self._free) and len(self.queue) > 0
+        if self._prefills and (self._filling or not self._active):
             self._prefills[0].prefilled.wait()
         if self._fewer_slots is not None and not (self._active or self._prefills or self._looks):
             self._rebuild(self._fewer_slots)
@@ -156,37 +161,35 @@ class Rounds:
     def _snapshot(self) -> None:
         self._looks.append((self._decoder.snapshot(), dict(self._active)))
 
-    def _look(self, now: float) -> None:
+    def _look(self) -> None:
         """Hand over the answers that have ended, as far as the device has told."""
         while self._looks and (len(self._looks) > self._ahead or not self._growing() or self._looks[0][0].ready()):
             copied, watched = self._looks.popleft()
             live = copied.wait()[0][0].tolist()
+            if len(self.queue):
+                self._stats.count_live(sum(live))
             ended = [row for row, r in watched.items() if self._active.get(row) is r and not live[row]]
             if ended:
-                self._settle(ended, now)
+                self._settle(ended)
 
     def _growing(self) -> bool:
         return any(r.ending is None and r.steps_left() > 0 for r in self._active.values())
 
-    def _settle(self, rows: list[int], now: float) -> None:
+    def _settle(self, rows: list[int]) -> None:
         for row, answer in zip(rows, decoded(self._decoder.collect(rows)), strict=True):
             reading = self._active.pop(row)
             self._stats.documents += 1
             self._stats.tokens += len(answer.tokens)
-            self._release_slot(row, now)
+            heapq.heappush(self._free, row)
+            self._freed_s.append(self._clock())
             reading.settle(answer if reading.ending is None else _ended(answer, reading))
 
-    def _release_slot(self, row: int, now: float) -> None:
-        heapq.heappush(self._free, row)
-        self._freed_s[row] = now
-
-    def _admit(self, now: float) -> None:
+    def _admit(self) -> None:
         while self._free and len(self._prefills) < self._settings.prefills_ahead and self._fewer_slots is None:
-            free_since = min(self._freed_s[row] for row in self._free)
             idle = not (self._active or self._prefills)
-            if not self.queue.due(len(self._free), free_since, now, idle):
+            if not self.queue.due(len(self._free), self._freed_s[0], self._clock(), idle):
                 return
-            self._prefill(self._next_group(), now)
+            self._prefill(self._next_group())
 
     def _next_group(self) -> Group:
         oldest = next(iter(self.queue))
@@ -198,7 +201,7 @@ class Rounds:
         spare = free_bytes(self._family.device) - self._settings.spare_bytes
         return min(self._token_bound, max(0, spare) // self._token_bytes)
 
-    def _prefill(self, group: Group, now: float) -> None:
+    def _prefill(self, group: Group) -> None:
         rows = [heapq.heappop(self._free) for _ in group]
         readings = [waiting.item for waiting in group]
         try:
@@ -214,9 +217,9 @@ class Rounds:
             failure = exc
         else:
             self._stats.prefills += 1
-            self._stats.waits_s.extend(
-                max(0.0, now - max(r.arrived_s, self._freed_s[row])) for r, row in zip(readings, rows, strict=True)
-            )
+            now = self._clock()
+            for reading in readings:
+                self._stats.waits_s.append(max(0.0, now - max(reading.arrived_s, self._freed_s.popleft())))
             self._alone.difference_update(group)
             self._prefills.append(_Prefill(prefilled, dict(zip(rows, readings, strict=True))))
             return
