@@ -11,7 +11,7 @@ import transformers  # noqa: E402
 
 from backends.base import GenerationRequest  # noqa: E402
 from backends.vlm.cache import CacheShape, SlotCache  # noqa: E402
-from backends.vlm.fused_prefill import FusedTextLayer, fuse  # noqa: E402
+from backends.vlm.fused_prefill import FusedTextLayer, PatchProduct, fuse  # noqa: E402
 from backends.vlm.internvl import InternVL  # noqa: E402
 from backends.vlm.kernels import TorchKernels  # noqa: E402
 from backends.vlm.llama_vision import LlamaVision  # noqa: E402
@@ -63,6 +63,16 @@ def test_a_fused_prefill_gives_the_same_logits_and_keys(family, monkeypatch):
             monkeypatch.setattr(layer.forward, "_unfused", unfused)
     for got, wanted in zip(prefilled(family), plain, strict=True):
         torch.testing.assert_close(got, wanted, atol=2e-4, rtol=2e-4)
+
+
+@pytest.mark.parametrize(("size", "side"), [((3, 28, 42), 14), ((3, 30, 30), 14), ((1, 8, 8), 4)])
+def test_a_product_stands_for_a_convolution_of_patches(size, side):
+    convolution = torch.nn.Conv2d(size[0], 10, side, stride=side)
+    assert PatchProduct.can_stand_for(convolution)
+    assert not PatchProduct.can_stand_for(torch.nn.Conv2d(3, 10, side, stride=side, padding=1))
+    assert not PatchProduct.can_stand_for(torch.nn.Conv2d(3, 10, side, stride=1))
+    tiles = torch.randn(2, *size)
+    torch.testing.assert_close(PatchProduct(convolution)(tiles), convolution(tiles), atol=1e-5, rtol=1e-5)
 
 
 def test_merged_projections_share_memory_with_their_modules_and_merge_once():

@@ -1,6 +1,7 @@
 """Checkpoints that are not whole or not what they should be, the choice of precision, and loading in 8 bits."""
 
 import json
+import logging
 import shutil
 
 import pytest
@@ -187,6 +188,16 @@ def test_quantised_weights_leave_vision_and_output_layer_whole(model_type, folde
     assert loaded.family.dtype == torch.bfloat16
     whole = prefilled(load(model_type, folder).family)
     assert torch.cosine_similarity(prefilled(loaded.family), whole).item() > (0.98 if precision == "int8" else 0.8)
+
+
+def test_the_cast_of_every_8_bit_product_is_not_told_but_anything_else_is(caplog):
+    for _ in range(2):
+        quantize.bitsandbytes_config("int8", ())
+    logger = logging.getLogger("bitsandbytes.autograd._functions")
+    logger.warning("MatMul8bitLt: inputs will be cast from %s to float16 during quantization", torch.bfloat16)
+    logger.warning("something else")
+    assert [record.getMessage() for record in caplog.records if record.name == logger.name] == ["something else"]
+    assert len(logger.filters) == 1
 
 
 def test_a_list_of_exceptions_that_matches_nothing_is_found(model_type, folder):

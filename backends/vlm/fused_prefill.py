@@ -19,6 +19,9 @@ from backends.vlm.cache import PrefillCache
 from backends.vlm.kernels import Kernels
 from backends.vlm.projections import Projections
 
+ALIGNED = 8
+"""Numbers of two bytes in 16."""
+
 
 def fuse(model: Any, text_model: Any, kernels: Kernels) -> None:
     """Give the layers of a text model, and of a vision tower that is known here, their fused way."""
@@ -27,7 +30,12 @@ def fuse(model: Any, text_model: Any, kernels: Kernels) -> None:
             layer.forward = FusedTextLayer(layer, index, kernels)
         elif not hasattr(layer.mlp.forward, "projections"):
             layer.mlp.forward = FusedMlp(layer.mlp, kernels)
-    encoder = getattr(getattr(getattr(model, "model", None), "vision_tower", None), "encoder", None)
+    tower = getattr(getattr(model, "model", None), "vision_tower", None)
+    patches = getattr(getattr(tower, "embeddings", None), "patch_embeddings", None)
+    projection = getattr(patches, "projection", None)
+    if type(projection) is nn.Conv2d and PatchProduct.can_stand_for(projection):
+        projection.forward = PatchProduct(projection)
+    encoder = getattr(tower, "encoder", None)
     if encoder is not None and all(_is_known(layer) for layer in encoder.layer):
         encoder.forward = FusedVisionEncoder(encoder, kernels)
 
@@ -93,6 +101,33 @@ class FusedTextLayer:
             query, key, value, is_causal=True, scale=self._scale, enable_gqa=query.shape[1] != key.shape[1]
         )
         return mixed.transpose(1, 2).reshape(prompts * tokens, -1)
+
+
+class PatchProduct:
+    """A convolution whose patches do not overlap, as a matrix product: the convolution takes many times as long."""
+
+    def __init__(self, projection: nn.Conv2d) -> None:
+        self._side, self._bias = projection.kernel_size[0], projection.bias
+        weight = projection.weight.detach().flatten(1)
+        # a row of 588 numbers is no whole number of 16 bytes, which the fast products want
+        self._weight = functional.pad(weight, (0, -weight.shape[1] % ALIGNED))
+
+    @staticmethod
+    def can_stand_for(convolution: nn.Conv2d) -> bool:
+        """Return whether patches are squares beside one another."""
+        size = convolution.kernel_size
+        side_by_side = convolution.stride == size and size[0] == size[1] and convolution.padding in ((0, 0), "valid")
+        return side_by_side and convolution.groups == 1 and convolution.dilation == (1, 1)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Return (tiles, width, rows, columns) of tiles (tiles, channels, height, width)."""
+        side, channels = self._side, pixels.shape[1]
+        rows, columns = pixels.shape[2] // side, pixels.shape[3] // side
+        whole = pixels[..., : rows * side, : columns * side]
+        cut = whole.unflatten(3, (columns, side)).unflatten(2, (rows, side)).permute(0, 2, 4, 1, 3, 5)
+        patches = self._weight.new_zeros(len(pixels), rows, columns, self._weight.shape[1])
+        patches[..., : channels * side * side].unflatten(-1, (channels, side, side)).copy_(cut)
+        return functional.linear(patches, self._weight, self._bias).permute(0, 3, 1, 2)
 
 
 class FusedVisionEncoder:

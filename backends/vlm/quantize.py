@@ -7,6 +7,7 @@ a list of names that matches nothing is silent.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -86,6 +87,7 @@ def bitsandbytes_config(precision: Precision, kept: tuple[str, ...]) -> Any:
     config: Any = transformers.BitsAndBytesConfig
 
     if precision == "int8":
+        _expect_casts()
         return config(load_in_8bit=True, llm_int8_threshold=0.0, llm_int8_skip_modules=list(kept))
     return config(
         load_in_4bit=True,
@@ -117,11 +119,25 @@ def quantise(model: nn.Module, precision: Precision, kept: tuple[str, ...]) -> N
         return
     import bitsandbytes
 
+    _expect_casts()
     for name, module in list(model.named_modules()):
         for child_name, child in list(module.named_children()):
             path = f"{name}.{child_name}" if name else child_name
             if type(child) is nn.Linear and not _is_kept(path, kept):
                 setattr(module, child_name, _quantised(bitsandbytes, child, precision))
+
+
+class _ExpectedCast(logging.Filter):
+    """Drops what bitsandbytes says of every 8-bit product of bfloat16, which is how these models compute."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("MatMul8bitLt: inputs will be cast")
+
+
+def _expect_casts() -> None:
+    logger = logging.getLogger("bitsandbytes.autograd._functions")
+    if not any(isinstance(known, _ExpectedCast) for known in logger.filters):
+        logger.addFilter(_ExpectedCast())
 
 
 def _quantised(bitsandbytes: Any, linear: nn.Linear, precision: Precision) -> nn.Module:

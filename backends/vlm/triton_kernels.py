@@ -26,7 +26,7 @@ class TritonKernels(TorchKernels):
 
     reads_filled_only = True
 
-    def __init__(self, attend_block: int = 64, attend_stages: int = 3) -> None:
+    def __init__(self, attend_block: int = 64, attend_stages: int = 2) -> None:
         self._block, self._stages = attend_block, attend_stages
 
     def norm(self, x: Tensor, module: nn.Module) -> Tensor:
