@@ -7,6 +7,9 @@ only the share of equal tokens is given.
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +19,7 @@ from torch import Tensor, nn
 from backends.vlm.cache import CacheShape, SlotCache
 from backends.vlm.decoder import best_kernels
 from backends.vlm.engine import Engine
-from backends.vlm.fused_prefill import fuse
+from backends.vlm.fused_prefill import PatchProduct, fuse
 from backends.vlm.kernels import HeadStates, Kernels, TorchKernels
 from benchmarks import vlm_world as w
 
@@ -34,6 +37,20 @@ def check(world: w.World, documents: int) -> Iterator[Row]:
     yield from real_shapes(world)
 
 
+GPU_TESTS = ("tests/test_vlm_gpu.py", "tests/test_vlm_kernels.py")
+
+
+def gpu_tests(world: w.World, documents: int) -> Iterator[Row]:
+    """The tests that need a GPU, without the other tests' fixtures and settings, which need more installed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ".", "--noconftest", "-rs"]
+    done = subprocess.run([*command, *GPU_TESTS], capture_output=True, text=True, check=False)
+    print(done.stdout[-8000:], done.stderr[-2000:], flush=True)
+    lines = done.stdout.strip().splitlines() or ["nothing"]
+    yield {"what": f"tests on the device: {lines[-1]}"}
+    if done.returncode != 0:
+        raise RuntimeError("tests on the device failed; see log.txt")
+
+
 def kernels(world: w.World) -> Iterator[Row]:
     """The largest difference of each kernel from the reference, relative to the largest value."""
     fused, reference = best_kernels(world.device), TorchKernels()
@@ -44,6 +61,13 @@ def kernels(world: w.World) -> Iterator[Row]:
             allowed = 1e-4 if dtype == torch.float32 else 2e-2
             verdict = "equal" if worst <= allowed else "DIFFERENT"
             yield {"what": f"kernel {name} {dtype}: {verdict}", "difference": worst}
+        convolution = nn.Conv2d(3, 1024, 14, stride=14).to(world.device, dtype)
+        tiles = torch.randn(2, 3, 448, 448, device=world.device, dtype=dtype)
+        worst = _difference(PatchProduct(convolution)(tiles), convolution(tiles))
+        yield {
+            "what": f"patches as a product {dtype}: {'equal' if worst <= 2e-2 else 'DIFFERENT'}",
+            "difference": worst,
+        }
 
 
 def _difference(got: Tensor, wanted: Tensor) -> float:

@@ -35,7 +35,7 @@ def internvl(world: w.World, documents: int) -> Rows:
     ]
     for what, change in variants:
         w.forget_memory()
-        lengths = world.answer_lengths(documents if change == variants[0][1] else documents * 5 // 8)
+        lengths = world.answer_lengths(documents if change == variants[0][1] else documents // 2)
         with Engine(family, w.settings(world, w.INTERNVL, **change)).start(items[0]) as engine:
             w.warm(engine, items, 24)
             yield from w.serve(f"InternVL3-2B, {what}", engine, items, lengths)
@@ -65,7 +65,7 @@ def jpegs(world: w.World, family: Any, name: str, slots: int, documents: int, wh
     lengths = world.answer_lengths(documents)
     fields = builtin("invoice").names()
     decoding = Semaphore(DECODERS)
-    settings = w.settings(world, name, slots, documents=8 if name == w.INTERNVL else 4)
+    settings = w.settings(world, name, slots, documents=8 if name == w.INTERNVL else 2)
     sample = w.prepared(world, family, 1)[0]
     with Engine(family, settings).start(sample) as engine:
         model = VlmModel(name, family, engine)
@@ -130,39 +130,31 @@ def _generated(family: Any, item: Any, count: int, tokens: int) -> float:
 
 def llama_bf16(world: w.World, documents: int) -> Rows:
     """Llama 3.2 11B whole, many slots and one alone."""
-    yield from _llama(world, "bf16", documents, (64,))
+    yield from _llama(world, w.family(world, w.LLAMA), "bf16", documents)
 
 
 def llama_int8(world: w.World, documents: int) -> Rows:
-    """The same in 8 bits."""
-    yield from _llama(world, "int8", documents, (64,))
-
-
-def _llama(world: w.World, precision: str, documents: int, sizes: tuple[int, ...]) -> Rows:
-    family = w.family(world, w.LLAMA, precision)
-    items = w.prepared(world, family)
-    for slots in sizes:
-        w.forget_memory()
-        with Engine(family, w.settings(world, w.LLAMA, slots, documents=2)).start(items[0]) as engine:
-            w.warm(engine, items, 8)
-            lengths = world.answer_lengths(documents)
-            yield from w.serve(f"Llama 11B {precision}, {slots} slots", engine, items, lengths)
-            if slots == sizes[0]:
-                yield {"what": f"Llama 11B {precision}, one alone", **w.alone(engine, items[0], world.answer(), 2)}
-
-
-def llama_int8_one(world: w.World, documents: int) -> Rows:
-    """The peak of memory with one slot, to see which card holds it."""
-    yield _one_slot(world, "int8")
+    """The same in 8 bits, and the peak of memory with one slot, to see which card holds it."""
+    family = w.family(world, w.LLAMA, "int8")
+    yield from _llama(world, family, "int8", documents)
+    yield _one_slot(world, family, "int8")
 
 
 def llama_nf4_one(world: w.World, documents: int) -> Rows:
-    """The same in 4 bits."""
-    yield _one_slot(world, "nf4")
+    """One slot in 4 bits."""
+    yield _one_slot(world, w.family(world, w.LLAMA, "nf4"), "nf4")
 
 
-def _one_slot(world: w.World, precision: str) -> Row:
-    family = w.family(world, w.LLAMA, precision)
+def _llama(world: w.World, family: Any, precision: str, documents: int) -> Rows:
+    items, slots = w.prepared(world, family), 64
+    w.forget_memory()
+    with Engine(family, w.settings(world, w.LLAMA, slots, documents=2)).start(items[0]) as engine:
+        w.warm(engine, items, 8)
+        yield from w.serve(f"Llama 11B {precision}, {slots} slots", engine, items, world.answer_lengths(documents))
+        yield {"what": f"Llama 11B {precision}, one alone", **w.alone(engine, items[0], world.answer(), 2)}
+
+
+def _one_slot(world: w.World, family: Any, precision: str) -> Row:
     items = w.prepared(world, family, 1)
     w.forget_memory()
     with Engine(family, w.settings(world, w.LLAMA, 1, documents=1)).start(items[0]) as engine:

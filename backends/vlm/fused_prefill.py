@@ -32,8 +32,8 @@ def fuse(model: Any, text_model: Any, kernels: Kernels) -> None:
             layer.mlp.forward = FusedMlp(layer.mlp, kernels)
     tower = getattr(getattr(model, "model", None), "vision_tower", None)
     patches = getattr(getattr(tower, "embeddings", None), "patch_embeddings", None)
-    projection = getattr(patches, "projection", None)
-    if type(projection) is nn.Conv2d and PatchProduct.can_stand_for(projection):
+    projection: Any = getattr(patches, "projection", None)
+    if PatchProduct.can_stand_for(projection):
         projection.forward = PatchProduct(projection)
     encoder = getattr(tower, "encoder", None)
     if encoder is not None and all(_is_known(layer) for layer in encoder.layer):
@@ -113,11 +113,13 @@ class PatchProduct:
         self._weight = functional.pad(weight, (0, -weight.shape[1] % ALIGNED))
 
     @staticmethod
-    def can_stand_for(convolution: nn.Conv2d) -> bool:
-        """Return whether patches are squares beside one another."""
+    def can_stand_for(convolution: Any) -> bool:
+        """Return whether this is a plain convolution of squares beside one another."""
+        if type(convolution) is not nn.Conv2d:
+            return False
         size = convolution.kernel_size
         side_by_side = convolution.stride == size and size[0] == size[1] and convolution.padding in ((0, 0), "valid")
-        return side_by_side and convolution.groups == 1 and convolution.dilation == (1, 1)
+        return bool(side_by_side and convolution.groups == 1 and convolution.dilation == (1, 1))
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Return (tiles, width, rows, columns) of tiles (tiles, channels, height, width)."""
