@@ -28,6 +28,7 @@ Row = dict[str, Any]
 
 def check(world: w.World, documents: int) -> Iterator[Row]:
     """Kernels, both tiny families, then the real shapes of the smaller model."""
+    torch.backends.cudnn.allow_tf32 = False  # or the reference's convolution rounds where ours does not
     with torch.inference_mode():
         yield from kernels(world)
     tiny = dataclasses.replace(world, smoke=True)
