@@ -31,7 +31,6 @@ def internvl(world: w.World, documents: int) -> Rows:
     variants: list[tuple[str, dict[str, Any]]] = [
         ("128 slots, groups of 8", {"slots": 128, "documents": 8}),
         ("192 slots, groups of 8", {"slots": 192, "documents": 8}),
-        ("192 slots, groups of 4", {"slots": 192, "documents": 4}),
     ]
     for what, change in variants:
         w.forget_memory()
