@@ -16,7 +16,7 @@ from backends.base import EngineState, Generation, GenerationRequest, ModelFacts
 from backends.extract import MAX_IMAGES, ModelLane
 from backends.ocr.processes import second_reader
 from backends.vlm.checkpoint import Identity, check, identify, locate
-from router.errors import BackendError, BackendUnavailableError
+from router.errors import BackendError, BackendUnavailableError, DocrouteError
 
 INTERNVL3, LLAMA_VISION = "OpenGVLab/InternVL3-2B-hf", "meta-llama/Llama-3.2-11B-Vision-Instruct"
 INTERNVL3_COST, LLAMA_VISION_COST = 1.0, 4.6
@@ -147,7 +147,13 @@ class LazyVlm:
             if self._model is None:
                 from backends.vlm.starting import start
 
-                self._loaded, self._model = start(self._settings, self._family)
+                try:
+                    self._loaded, self._model = start(self._settings, self._family)
+                except DocrouteError:
+                    raise
+                except Exception as exc:
+                    told = f"the model {self.identity.id} cannot be loaded: {type(exc).__name__}: {exc}"
+                    raise BackendError(told) from exc
             return self._model
 
 

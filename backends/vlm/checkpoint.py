@@ -136,9 +136,17 @@ def identify(checkpoint: str, revision: str | None, folder: Path) -> Identity:
     return Identity(id=name, revision=commit or revision, weights_hash=digest.hexdigest()[:16])
 
 
+_INTERNVL_PROCESSOR = "InternVLProcessor"
+_PROCESSORS = {"mllama": "MllamaProcessor"}
+
+
 def check_processor(model: Any, processor: Any) -> None:
     """Raise `BackendError` where a processor does not fit its model: it would put wrong numbers into the prompt."""
-    config, images, tokenizer = model.config, processor.image_processor, processor.tokenizer
+    config = model.config
+    wanted, found = _PROCESSORS.get(config.model_type, _INTERNVL_PROCESSOR), type(processor).__name__
+    if found != wanted:
+        raise BackendError(f"the checkpoint's processor does not match its model: it is a {found}, not {wanted}")
+    images, tokenizer = processor.image_processor, processor.tokenizer
     vision = config.vision_config
     side = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
     facts = {
