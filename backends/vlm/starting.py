@@ -61,6 +61,7 @@ def _engine_settings(settings: VlmSettings, loaded: Loaded) -> EngineSettings:
             slots=settings.slots if on_gpu else min(settings.slots, SLOTS_ON_CPU),
             slot_tokens=settings.slot_tokens,
             answer_tokens=settings.answer_tokens,
+            group=CROSS_GROUP if loaded.family.cross_tokens else GroupLimits(),
             stalled_s=EngineSettings.stalled_s if on_gpu else STALLED_ON_CPU_S,
             sampling=Sampling(settings.temperature, settings.top_p),
             random=settings.temperature > 0,
