@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points, requires
+from types import MappingProxyType
 
-from backends.base import Lane
+from backends.base import Lane, engine_of
 from router.errors import BackendError, BackendUnavailableError
 
 GROUP = "docroute.backends"
@@ -76,18 +77,22 @@ def declared_cost(name: str) -> float | None:
     return float(default) if isinstance(default, int | float) else None
 
 
-def available() -> list[BackendInfo]:
-    """Return every registered backend, and whether it can be created here."""
-    return [_info(name) for name in names()]
+def available(
+    options_of: Callable[[str], Mapping[str, object]] = lambda name: MappingProxyType({}),
+) -> list[BackendInfo]:
+    """Return every registered backend, and whether it can be created here with the options of its name."""
+    return [_info(name, options_of(name)) for name in names()]
 
 
-def _info(name: str) -> BackendInfo:
+def _info(name: str, options: Mapping[str, object]) -> BackendInfo:
     try:
-        lane = create(name)
+        lane = create(name, options)
     except BackendError as exc:
         detail, _, hint = str(exc).partition("; ")
         return BackendInfo(name, installed=False, detail=detail, hint=hint)
-    return BackendInfo(name, installed=True, detail=f"relative cost {lane.relative_cost:g}")
+    engine = engine_of(lane)
+    model = f", {engine.facts().name}" if engine is not None else ""
+    return BackendInfo(name, installed=True, detail=f"relative cost {lane.relative_cost:g}{model}")
 
 
 def _registered() -> dict[str, EntryPoint]:
