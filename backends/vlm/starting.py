@@ -15,6 +15,7 @@ from backends.vlm.model import VlmModel
 from backends.vlm.quantize import Precision
 from backends.vlm.requests import Prepared
 from backends.vlm.sampling import Sampling
+from backends.vlm.scheduler import GroupLimits
 from backends.vlm.tiling import TileLimits
 from router.errors import BackendError
 from router.schema import builtin
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 SLOTS_ON_CPU = 8
 STALLED_ON_CPU_S = 3600.0
 """A round of a large model may take very long there."""
+WIDE_GROUP = GroupLimits(documents=2)
+"""For a family whose tower computes every tile that a page could have: one page fills the device, more only wait."""
 TYPICAL_PAGE_PX, TYPICAL_GLYPH_PX = (2339, 1654), 20.0
 """A4 at 200 dpi in ten-point letters: what memory is sized by."""
 
@@ -61,7 +64,7 @@ def _engine_settings(settings: VlmSettings, loaded: Loaded) -> EngineSettings:
             slots=settings.slots if on_gpu else min(settings.slots, SLOTS_ON_CPU),
             slot_tokens=settings.slot_tokens,
             answer_tokens=settings.answer_tokens,
-            group=CROSS_GROUP if loaded.family.cross_tokens else GroupLimits(),
+            group=WIDE_GROUP if loaded.family.cross_tokens and not loaded.offloaded else GroupLimits(),
             stalled_s=EngineSettings.stalled_s if on_gpu else STALLED_ON_CPU_S,
             sampling=Sampling(settings.temperature, settings.top_p),
             random=settings.temperature > 0,
