@@ -7,21 +7,20 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from backends.base import EngineModel, EngineState
+from backends.base import EngineModel
 from workers.jobs import Stage
 
 _GAUGES = {
-    "slots": "Requests that the model reads at once.",
-    "busy": "Slots with a request now.",
-    "waiting": "Requests without a slot.",
-    "memory_bytes": "Device memory that this process holds.",
+    "docroute_model_slots": ("slots", "Requests that the model reads at once."),
+    "docroute_model_slots_busy": ("busy", "Slots with a request now."),
+    "docroute_model_waiting": ("waiting", "Requests without a slot."),
+    "docroute_model_memory_bytes": ("memory_bytes", "Device memory that this process holds."),
 }
 _COUNTERS = {
-    "documents": "Answers that the model has ended.",
-    "tokens": "Tokens of these answers.",
-    "out_of_memory": "Groups of requests that did not fit into memory and went in smaller ones.",
+    "docroute_model_documents": ("documents", "Answers that the model has ended."),
+    "docroute_model_tokens": ("tokens", "Tokens of these answers."),
+    "docroute_model_out_of_memory": ("out_of_memory", "Groups of requests for which memory was short."),
 }
-_NAMES = {"busy": "docroute_model_slots_busy"}
 
 
 class ModelCollector(Collector):
@@ -34,10 +33,10 @@ class ModelCollector(Collector):
         """Yield the metrics."""
         yield self._info()
         state = self._engine.state()
-        for attribute, words in _GAUGES.items():
-            yield from self._numbers(GaugeMetricFamily(_name(attribute), words, labels=["stage"]), state, attribute)
-        for attribute, words in _COUNTERS.items():
-            yield from self._numbers(CounterMetricFamily(_name(attribute), words, labels=["stage"]), state, attribute)
+        for name, (attribute, words) in _GAUGES.items():
+            yield from self._numbers(GaugeMetricFamily(name, words, labels=["stage"]), getattr(state, attribute))
+        for name, (attribute, words) in _COUNTERS.items():
+            yield from self._numbers(CounterMetricFamily(name, words, labels=["stage"]), getattr(state, attribute))
 
     def _info(self) -> Metric:
         facts = self._engine.facts()
@@ -54,13 +53,8 @@ class ModelCollector(Collector):
         return info
 
     def _numbers(
-        self, family: GaugeMetricFamily | CounterMetricFamily, state: EngineState, attribute: str
-    ) -> Iterator[Metric]:
-        number = getattr(state, attribute)
+        self, family: GaugeMetricFamily | CounterMetricFamily, number: int | None
+    ) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         if number is not None:
             family.add_metric([self._stage], float(number))
             yield family
-
-
-def _name(attribute: str) -> str:
-    return _NAMES.get(attribute, f"docroute_model_{attribute}")
