@@ -117,6 +117,13 @@ def test_a_worker_whose_engine_dies_ends_and_its_jobs_are_done_by_another(vlm_se
     s.assert_sound(len(names))
 
 
+def test_a_model_of_one_process_is_refused_a_pool_of_processes(vlm_service):
+    (worker,) = vlm_service.start("fast", options=("--pool", "prefork"))
+    wait_for(lambda: worker.poll() is not None, "the worker ended")
+    assert worker.returncode == 2
+    assert "--pool prefork: the model of internvl3 belongs to one process" in vlm_service.log.read_text()
+
+
 @pytest.fixture
 def unfit(tmp_path, tiny_internvl, tiny_llama_vision):
     """Options that no worker can read with, by what is wrong."""
