@@ -5,10 +5,10 @@ import threading
 import time
 
 import pytest
-from benchmarks.store_indexes import index_problems
 from store_world import LONG_S
 from test_store_model import call
 
+from benchmarks.store_indexes import index_problems
 from router.errors import StoreError
 from workers import broker as broker_module
 from workers.broker import Server
