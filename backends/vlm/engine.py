@@ -6,6 +6,7 @@ cannot be trusted, so by default the process ends and the jobs come back to thei
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from backends.vlm.sampling import Sampling
 from router.errors import BackendError, ExtractionError, RetryableError
 
 IDLE_LOOK_S = 0.5
+SWITCH_S = 0.0003
+"""How long other threads of Python may keep the device's from running, in seconds."""
 
 
 class Engine:
@@ -56,6 +59,9 @@ class Engine:
         `sample` stands for the requests to come: a group of it is prefilled to learn how much memory that takes.
         """
         self._sample = sample
+        # callers prepare pages in threads of Python beside the one that launches kernels, which by default waits up to
+        # 5 ms for its turn after every call that let go of it: 74,000 documents an hour from JPEG, 84,000 with 0.3 ms
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
         self._thread.start()
         self._ready.wait()
         if self._failure is not None:
