@@ -80,6 +80,16 @@ local function to_state(job, state)
   redis.call('HSET', job.key, 'st', state, 'ua', NOW)
 end
 
+-- Data as name, value, ... from an argument on; one command, since each is also written to the append-only file.
+local function keep_data(job, first)
+  local data = {}
+  for i = first, #ARGV, 2 do
+    data[#data + 1] = 'd:' .. ARGV[i]
+    data[#data + 1] = ARGV[i + 1]
+  end
+  if #data > 0 then redis.call('HSET', job.key, unpack(data)) end
+end
+
 local function release(job)
   redis.call('ZREM', P .. 'l', job.id)
   redis.call('HDEL', job.key, 'lw', 'lu')
