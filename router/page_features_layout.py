@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.page_view import Boxes, Mask, PageView, Patch, boxes_of
+from router.quantiles import median, quantile
 
 TILE_PX = 448
 MAX_TILES = 12
@@ -97,7 +98,7 @@ def lines_and_columns(boxes: Boxes) -> tuple[int, float]:
     """Return the number of text lines, and how many pieces far apart the fuller lines have (their upper quartile)."""
     if not len(boxes):
         return 0, 0.0
-    height = float(np.median(boxes[:, 3]))
+    height = median(boxes[:, 3])
     centres = boxes[:, 1] + boxes[:, 3] / 2
     order = np.argsort(centres)
     line = np.concatenate([[0], np.cumsum(np.diff(centres[order]) > 0.5 * height)])
@@ -106,7 +107,7 @@ def lines_and_columns(boxes: Boxes) -> tuple[int, float]:
     same = line[1:] == line[:-1]
     wide = same & (boxes[1:, 0] - right > 2.0 * height)
     pieces = 1 + np.bincount(line[1:][wide], minlength=int(line[-1]) + 1)
-    return len(pieces), float(np.percentile(pieces, 75))
+    return len(pieces), quantile(pieces, 0.75)
 
 
 def _ink_heights(view: PageView) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.vlm.backend import create_internvl3, create_llama_vision
 from router.schema import load_schema, parse_schema
 from workers.settings import Settings
 from workers.signature import sign_all
@@ -33,6 +35,7 @@ PAGES = (
     "benchmarks/README.md",
 )
 ACTIVATE = ". .venv/bin/activate"
+FACTORIES = {"internvl3": create_internvl3, "llama-vision": create_llama_vision}
 
 
 def fenced(language):
@@ -41,7 +44,7 @@ def fenced(language):
 
 COMMANDS = [line for block in fenced("sh") for line in block.splitlines()]
 MAKE = [line for line in COMMANDS if line.startswith("make ")]
-UP = [line for line in COMMANDS if line.startswith("docroute up")]
+UP = [line for line in COMMANDS if line.startswith(("docroute up", "docroute worker"))]
 """They run until they are stopped; the fixture `service` starts one for the commands that need it."""
 ON_OWN_DATA = [line for line in COMMANDS if " DATA" in line and line not in MAKE]
 
@@ -124,9 +127,28 @@ def bash(script, cwd, variables=()):
     )
 
 
+@pytest.fixture
+def models(tiny_internvl, tiny_llama_vision):
+    """The variables of commands that read with models, with tiny checkpoints on the CPU in place of the real ones."""
+    options = {"device": "cpu", "slots": 2, "slot_tokens": 1200, "answer_tokens": 40}
+    folders = {"INTERNVL3": tiny_internvl, "LLAMA_VISION": tiny_llama_vision}
+    return {
+        f"DOCROUTE_LANES__OPTIONS__{name}__{option.upper()}": str(value)
+        for name, place in folders.items()
+        for option, value in {**options, "checkpoint": place}.items()
+    }
+
+
+def variables_for(block, request):
+    if "internvl3" in block:
+        pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
+        return request.getfixturevalue("models")
+    return request.getfixturevalue("service") if block in WITH_SERVICE else {}
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block[:60])
 def test_every_command_runs_and_fails_no_document(block, folder, request):
-    variables = request.getfixturevalue("service") if block in WITH_SERVICE else {}
+    variables = variables_for(block, request)
     (folder / "out").mkdir(exist_ok=True)
     done = bash(block, folder, tuple(variables.items()))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -187,6 +209,14 @@ def test_what_runs_until_it_is_stopped_has_the_options_that_are_shown():
     for line in UP:
         told = bash(f"COLUMNS=200 {line} --help", ROOT).stdout
         assert [word for word in line.split() if word.startswith("--") and word not in told] == []
+
+
+def test_the_settings_of_models_are_settings():
+    lanes = Settings.model_validate(tomllib.loads(toml_with("lanes.options.internvl3"))).lanes
+    assert (lanes.fast, lanes.deep) == ("internvl3", "llama-vision")
+    for name, options in lanes.options.items():
+        told = inspect.signature(FACTORIES[name]).parameters
+        assert [option for option in options if option not in told] == []
 
 
 def test_the_live_view_in_the_text_is_that_of_a_stack():
