@@ -86,3 +86,15 @@ def tiny_llama_vision(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_checkpoints import make_llama_vision
 
     return make_llama_vision(tmp_path_factory.mktemp("llama_vision"))
+
+
+@pytest.fixture
+def tiny_models(tiny_internvl: Path, tiny_llama_vision: Path) -> dict[str, str]:
+    """The variables of commands that read with models: tiny checkpoints on the CPU in place of the real ones."""
+    options = {"device": "cpu", "slots": 2, "slot_tokens": 4096, "answer_tokens": 40}
+    folders = {"INTERNVL3": tiny_internvl, "LLAMA_VISION": tiny_llama_vision}
+    return {
+        f"DOCROUTE_LANES__OPTIONS__{name}__{option.upper()}": str(value)
+        for name, folder in folders.items()
+        for option, value in {**options, "checkpoint": folder}.items()
+    }

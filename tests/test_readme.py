@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import inspect
 import json
 import os
 import re
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from backends.vlm.backend import create_internvl3, create_llama_vision
 from router.schema import load_schema, parse_schema
 from workers.settings import Settings
 from workers.signature import sign_all
@@ -35,7 +33,6 @@ PAGES = (
     "benchmarks/README.md",
 )
 ACTIVATE = ". .venv/bin/activate"
-FACTORIES = {"internvl3": create_internvl3, "llama-vision": create_llama_vision}
 
 
 def fenced(language):
@@ -127,22 +124,10 @@ def bash(script, cwd, variables=()):
     )
 
 
-@pytest.fixture
-def models(tiny_internvl, tiny_llama_vision):
-    """The variables of commands that read with models, with tiny checkpoints on the CPU in place of the real ones."""
-    options = {"device": "cpu", "slots": 2, "slot_tokens": 1200, "answer_tokens": 40}
-    folders = {"INTERNVL3": tiny_internvl, "LLAMA_VISION": tiny_llama_vision}
-    return {
-        f"DOCROUTE_LANES__OPTIONS__{name}__{option.upper()}": str(value)
-        for name, place in folders.items()
-        for option, value in {**options, "checkpoint": place}.items()
-    }
-
-
 def variables_for(block, request):
     if "internvl3" in block:
         pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
-        return request.getfixturevalue("models")
+        return request.getfixturevalue("tiny_models")
     return request.getfixturevalue("service") if block in WITH_SERVICE else {}
 
 
@@ -211,14 +196,6 @@ def test_what_runs_until_it_is_stopped_has_the_options_that_are_shown():
         assert [word for word in line.split() if word.startswith("--") and word not in told] == []
 
 
-def test_the_settings_of_models_are_settings():
-    lanes = Settings.model_validate(tomllib.loads(toml_with("lanes.options.internvl3"))).lanes
-    assert (lanes.fast, lanes.deep) == ("internvl3", "llama-vision")
-    for name, options in lanes.options.items():
-        told = inspect.signature(FACTORIES[name]).parameters
-        assert [option for option in options if option not in told] == []
-
-
 def test_the_live_view_in_the_text_is_that_of_a_stack():
     (shown,) = [block for block in fenced("text") if "queue   waiting" in block]
     drawn = (ROOT / "workers/live_view.py").read_text(encoding="utf-8")
@@ -274,7 +251,7 @@ def test_the_settings_in_the_text_are_settings():
 def test_the_example_settings_are_valid_and_those_of_the_service_are_the_defaults():
     text = (ROOT / "examples/docroute.toml").read_text(encoding="utf-8")
     assert Settings.model_validate(tomllib.loads(text)).service == Settings().service
-    with_all = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))
+    with_all = tomllib.loads(re.sub(r"^# (?=\w+ = |\[[\w.-]+\]$)", "", text, flags=re.MULTILINE))
     assert Settings.model_validate(with_all).service.model_dump(exclude_unset=True).keys() == with_all["service"].keys()
 
 
