@@ -1,20 +1,30 @@
-"""A generating model made into a lane: prompt, answer, parsed fields with confidence. Knows no particular model."""
+"""A generating model made into a lane: prompt, answers, readings with confidence. Knows no particular model."""
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from backends.base import ExtractionRequest, Generation, GenerationRequest, Model
-from backends.parse import Answer, ParsedAnswer, parse_answer
-from backends.prompts import PROMPT_VERSION, answer_tokens, build_prompt
+from backends.base import (
+    EngineModel,
+    ExtractionRequest,
+    Generation,
+    GenerationRequest,
+    LoadableModel,
+    Model,
+    PagedModel,
+)
+from backends.field_answers import Part
+from backends.page_merge import merge_parts, worst_finish
+from backends.parse import parse_answer
+from backends.prompts import AnswerForm, answer_tokens, build_prompt, json_schema, prompt_version
+from backends.second_reading import SecondReader
 from router.errors import ExtractionError
-from router.grounding import Grounding, ground
-from router.normalise import normalise
-from router.schema import AUTO, FieldSpec, Schema, builtin, builtin_names
-from router.types import Cell, Extraction, FieldValue, Provenance
+from router.features import text_layer_glyph_px
+from router.schema import AUTO, Schema, builtin, builtin_names
+from router.types import Extraction, FieldValue, Page, Provenance
 
 MAX_IMAGES = 8
 BLANK_CONFIDENCE = 0.99
@@ -22,160 +32,141 @@ BLANK_CONFIDENCE = 0.99
 
 @dataclass(frozen=True)
 class ModelLane:
-    """A lane over one `Model`; `revision` pins the checkpoint, `relative_cost` compares lanes."""
+    """A lane over one `Model`; `revision` pins the checkpoint, `relative_cost` compares lanes.
+
+    Only the first `max_pages` pages that are not blank are shown. `form` is how the model is asked to answer. `second`
+    looks for values in the words of pages that carry none.
+    """
 
     model: Model
     name: str
     relative_cost: float = 1.0
     revision: str | None = None
+    max_pages: int = MAX_IMAGES
+    form: AnswerForm = "lines"
+    second: SecondReader | None = None
+
+    def load(self) -> None:
+        """Load now what the model would load with the first document; raise `BackendError`."""
+        if isinstance(self.model, LoadableModel):
+            self.model.load()
+
+    @property
+    def engine(self) -> EngineModel | None:
+        """The model, if an engine of this process runs it."""
+        return self.model if isinstance(self.model, EngineModel) else None
 
     def extract(self, request: ExtractionRequest) -> Extraction:
         """Return one `FieldValue` for every wanted field; raise `ExtractionError` or `RetryableError`.
 
-        A document of blank pages is answered without asking the model, which would invent. Only the first
-        `MAX_IMAGES` pages that are not blank are shown. With schema `auto` the answer's own `document_type` chooses the
-        schema.
+        A document of blank pages is answered without asking the model, which would invent. With schema `auto` the
+        answer's own `document_type` chooses the schema. A field that the model gave no readable answer to is unknown.
         """
         started = time.perf_counter()
         wanted = request.wanted()
-        images = [p.number for p in request.document.pages if not p.blank][:MAX_IMAGES]
-        if not images:
+        readable = [page for page in request.document.pages if not page.blank]
+        if not readable:
             schema = request.schema if request.schema.name != AUTO else _default_schema()
             return self._blank(request, schema)
-        generation = self._generate(request, wanted, images)
-        parsed = parse_answer(generation.text, wanted, generation.finish_reason == "length")
-        if not parsed.fields and generation.finish_reason != "stop":
-            raise ExtractionError(
-                f"{self.name} gave no field ({generation.finish_reason}); its answer was cut off or refused"
-            )
-        schema, wanted = _narrow(request.schema, parsed, wanted)
-        fields = {n: self._field(request, schema.field(n), parsed, generation, images) for n in wanted}
+        parts = self._ask(request, wanted, readable[: self.max_pages])
+        schema, wanted = _narrow(request.schema, parts, wanted)
+        fields = {name: merge_parts([part.read(schema.field(name)) for part in parts]) for name in wanted}
+        if self.second is not None:
+            fields = self.second.confirm(fields, schema, request.document.pages, request.pages)
+        generations = [part.generation for part in parts]
+        prompts = [g.prompt_tokens for g in generations if g.prompt_tokens is not None]
         return Extraction(
             document_id=request.document.id,
             tier=request.tier,
             schema_name=schema.name,
             fields=fields,
-            finish_reason=generation.finish_reason,
-            prompt_tokens=generation.prompt_tokens,
-            completion_tokens=len(generation.tokens) or None,
+            finish_reason=worst_finish([_finish(part) for part in parts]),
+            prompt_tokens=sum(prompts) if prompts else None,
+            completion_tokens=sum(len(g.tokens) for g in generations) or None,
             elapsed_ms=(time.perf_counter() - started) * 1000,
         )
 
-    def _generate(self, request: ExtractionRequest, wanted: tuple[str, ...], images: list[int]) -> Generation:
+    def _ask(self, request: ExtractionRequest, wanted: tuple[str, ...], shown: Sequence[Page]) -> list[Part]:
+        """Show the pages in one prompt, or in several where the model cannot take them all at once."""
         ask = GenerationRequest(
-            prompt=build_prompt(request.schema, wanted),
-            images=tuple(request.pages.image(number) for number in images),
+            prompt=build_prompt(request.schema, wanted, self.form),
+            images=tuple(request.pages.image(page.number) for page in shown),
             max_tokens=answer_tokens(request.schema, wanted),
             document_id=request.document.id,
             filename=PurePath(request.document.uri).name,
             tier=request.tier,
+            glyph_heights_px=tuple(text_layer_glyph_px(page) for page in shown),
+            answer_schema=json_schema(request.schema, wanted) if self.form == "json" else None,
         )
-        answers = self.model.generate_batch([ask])
-        if len(answers) != 1:
-            raise ExtractionError(f"{self.model.name} gave {len(answers)} answers to one request")
-        return answers[0]
+        asks = self.model.split(ask) if isinstance(self.model, PagedModel) else (ask,)
+        answers = self.model.generate_batch(asks)
+        if len(answers) != len(asks):
+            raise ExtractionError(f"{self.model.name} gave {len(answers)} answers to {len(asks)} requests")
+        left_out = sum(not page.blank for page in request.document.pages) - len(shown)
+        parts, first = [], 0
+        for part, answer in zip(asks, answers, strict=True):
+            pages = tuple(shown[first : first + len(part.images)])
+            first += len(part.images)
+            parts.append(self._part(request, wanted, pages, answer, left_out))
+        return parts
+
+    def _part(
+        self,
+        request: ExtractionRequest,
+        wanted: tuple[str, ...],
+        pages: tuple[Page, ...],
+        answer: Generation,
+        left_out: int,
+    ) -> Part:
+        if left_out:
+            signals = dict(answer.signals) | {"pages_left_out": float(left_out)}
+            answer = _with_signals(answer, signals)
+        parsed = parse_answer(answer.text, wanted, answer.finish_reason not in ("stop", "refusal"))
+        return Part(pages, answer, parsed, self._source(request))
 
     def _blank(self, request: ExtractionRequest, schema: Schema) -> Extraction:
         wanted = [n for n in schema.names() if n in request.wanted()]
-        provenance = self._provenance(request, {"blank": 1.0})
-        fields = {
-            n: FieldValue(name=n, present=False, confidence=BLANK_CONFIDENCE, provenance=provenance) for n in wanted
-        }
+        source = self._source(request).model_copy(update={"signals": {"blank": 1.0}})
+        fields = {n: FieldValue(name=n, present=False, confidence=BLANK_CONFIDENCE, provenance=source) for n in wanted}
         return Extraction(
             document_id=request.document.id, tier=request.tier, schema_name=schema.name, fields=fields, elapsed_ms=0.0
         )
 
-    def _provenance(self, request: ExtractionRequest, signals: dict[str, float]) -> Provenance:
+    def _source(self, request: ExtractionRequest) -> Provenance:
         return Provenance(
             tier=request.tier,
             backend=self.name,
             model=self.model.name,
             revision=self.revision,
-            prompt_version=PROMPT_VERSION,
-            signals=signals,
-        )
-
-    def _field(
-        self,
-        request: ExtractionRequest,
-        spec: FieldSpec,
-        parsed: ParsedAnswer,
-        generation: Generation,
-        images: list[int],
-    ) -> FieldValue:
-        answer = parsed.fields.get(spec.name)
-        if answer is None:  # said nothing: no claim of absence either, so the confidence is unknown
-            return FieldValue(name=spec.name, present=False, provenance=self._provenance(request, {"unanswered": 1.0}))
-        signals = _token_signals(generation, answer)
-        provenance = self._provenance(request, signals)
-        confidence = math.exp(signals["min_logprob"]) if signals else None
-        if answer.raw is None:
-            return FieldValue(name=spec.name, present=False, confidence=confidence, provenance=provenance)
-        place = _place(request, spec, answer.raw, images)
-        if place is not None:
-            provenance = self._provenance(request, signals | {"grounding": place.score})
-        page = place.page if place else images[0] if len(images) == 1 else None
-        if spec.kind == "table":
-            return FieldValue(
-                name=spec.name,
-                raw=answer.raw,
-                confidence=confidence,
-                page=page,
-                rows=_rows(spec, answer),
-                provenance=provenance,
-            )
-        normal = normalise(spec.kind, answer.raw, values=spec.values)
-        return FieldValue(
-            name=spec.name,
-            raw=answer.raw,
-            value=normal.value,
-            ambiguous=normal.ambiguous,
-            confidence=confidence,
-            page=page,
-            polygon=place.polygon if place else None,
-            provenance=provenance,
+            prompt_version=prompt_version(self.form),
         )
 
 
-def _token_signals(generation: Generation, answer: Answer) -> dict[str, float]:
-    """Log-probabilities of the value's own tokens: keys and punctuation are easy and would hide a doubtful value."""
-    own, position = [], 0
-    for token, logprob in zip(generation.tokens, generation.token_logprobs, strict=False):
-        if position < answer.end and position + len(token) > answer.start:
-            own.append(min(0.0, logprob))
-        position += len(token)
-    if not own:
-        return {}
-    return {"min_logprob": min(own), "mean_logprob": sum(own) / len(own)}
+def _finish(part: Part) -> str:
+    if part.parsed.fields:
+        return part.generation.finish_reason
+    if part.parsed.refused:
+        return "refusal"
+    return "error" if part.generation.finish_reason == "stop" else part.generation.finish_reason
 
 
-def _place(request: ExtractionRequest, spec: FieldSpec, raw: str, shown: list[int]) -> Grounding | None:
-    """Find a value among the words of the pages that have a text layer."""
-    pages = [page for page in request.document.pages if page.number in shown and page.words]
-    found = (ground(raw, page.words, page.number, spec.kind) for page in pages if spec.kind != "table")
-    return max((place for place in found if place), key=lambda place: place.score, default=None)
-
-
-def _rows(spec: FieldSpec, answer: Answer) -> tuple[dict[str, Cell], ...]:
-    kinds = {column.name: column.kind for column in spec.columns}
-    rows = ({k: raw for k, raw in row.items() if k in kinds and raw} for row in answer.rows or ())
-    return tuple(
-        {k: Cell(raw=raw, value=normalise(kinds[k], raw).value or raw) for k, raw in row.items()} for row in rows
-    )
+def _with_signals(answer: Generation, signals: dict[str, float]) -> Generation:
+    return Generation(**{**answer.__dict__, "signals": signals})
 
 
 def _default_schema() -> Schema:
     return builtin(next(name for name in builtin_names() if name != AUTO))
 
 
-def _narrow(schema: Schema, parsed: ParsedAnswer, wanted: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
-    """Choose the schema that `auto` left open: by the answered document type, else by the most answered fields."""
+def _narrow(schema: Schema, parts: Sequence[Part], wanted: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
+    """Choose the schema that `auto` left open: by the first answered document type, else by the answered fields."""
     if schema.name != AUTO:
         return schema, wanted
-    said = parsed.fields.get("document_type")
-    name = (said.raw or "").lower().replace(" ", "_") if said else ""
-    if name not in builtin_names() or name == AUTO:
-        answered = {n for n, a in parsed.fields.items() if a.raw is not None}
+    said = (part.parsed.fields.get("document_type") for part in parts)
+    named = ((answer.raw or "").lower().replace(" ", "_") for answer in said if answer)
+    name = next((name for name in named if name in builtin_names() and name != AUTO), None)
+    if name is None:
+        answered = {n for part in parts for n, a in part.parsed.fields.items() if a.raw is not None}
         name = max((n for n in builtin_names() if n != AUTO), key=lambda n: len(answered & set(builtin(n).names())))
     chosen = builtin(name)
     return chosen, tuple(n for n in chosen.names() if n in wanted)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points, requires
+from types import MappingProxyType
 
-from backends.base import Lane
+from backends.base import Lane, engine_of
 from router.errors import BackendError, BackendUnavailableError
 
 GROUP = "docroute.backends"
@@ -62,18 +63,36 @@ def create(name: str, options: Mapping[str, object] | None = None) -> Lane:
     return lane
 
 
-def available() -> list[BackendInfo]:
-    """Return every registered backend, and whether it can be created here."""
-    return [_info(name) for name in names()]
+def declared_cost(name: str) -> float | None:
+    """Return the relative cost of a backend as its factory declares it, None where it does not.
 
-
-def _info(name: str) -> BackendInfo:
+    Nothing is made, so that it is known where the backend's model, device or packages are not.
+    """
+    entry = _registered().get(name)
     try:
-        lane = create(name)
+        factory = entry.load() if entry is not None else None
+        default = inspect.signature(factory).parameters["relative_cost"].default if callable(factory) else None
+    except (ImportError, KeyError, ValueError):
+        return None
+    return float(default) if isinstance(default, int | float) else None
+
+
+def available(
+    options_of: Callable[[str], Mapping[str, object]] = lambda name: MappingProxyType({}),
+) -> list[BackendInfo]:
+    """Return every registered backend, and whether it can be created here with the options of its name."""
+    return [_info(name, options_of(name)) for name in names()]
+
+
+def _info(name: str, options: Mapping[str, object]) -> BackendInfo:
+    try:
+        lane = create(name, options)
     except BackendError as exc:
         detail, _, hint = str(exc).partition("; ")
         return BackendInfo(name, installed=False, detail=detail, hint=hint)
-    return BackendInfo(name, installed=True, detail=f"relative cost {lane.relative_cost:g}")
+    engine = engine_of(lane)
+    model = f", {engine.facts().name}" if engine is not None else ""
+    return BackendInfo(name, installed=True, detail=f"relative cost {lane.relative_cost:g}{model}")
 
 
 def _registered() -> dict[str, EntryPoint]:

@@ -28,7 +28,8 @@ from rich.progress import Progress, TaskID
 
 from benchmarks.fault_world import KillableServer, SupervisedWorkers, killable_server, supervised_workers
 from benchmarks.service_invariants import Place, all_jobs, service_problems
-from benchmarks.service_load import SCHEMA, pictures
+from benchmarks.service_load import SCHEMA
+from benchmarks.service_submit import pictures
 from benchmarks.tcp_proxy import TcpProxy
 from workers.app import make_publish
 from workers.blobs import make_blobs

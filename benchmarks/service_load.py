@@ -7,13 +7,13 @@ and concurrency of the service; each task publishes the next. The service takes 
 deep with the `fake` backend (an audit share of 1 makes both lanes read each), with blobs, state, events and results.
 The documents are tiny pictures with two fields, so that the service is measured and not the reading; what opening,
 scoring, reading and merging takes alone is told beside it. In both cases everything, the publisher and the server
-included, runs on the same cores, and time counts from the first message to the end of the last document.
+included, runs on the same cores, and time counts from the first message to the end of the last document. `ratio` is
+that of the rates; `cpu_ratio` that of the CPU time a document takes in all processes, which other programs change less.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import statistics
@@ -28,12 +28,12 @@ from typing import Any
 
 import redis
 from celery import Celery, Task
-from PIL import Image, ImageDraw
 from pydantic import JsonValue
 from rich.console import Console
 
 from backends import registry
 from benchmarks.service_processes import cpu_seconds, running, running_server
+from benchmarks.service_submit import paced, pictures, quantiles
 from router.documents import open_document
 from router.policy import load_policy
 from router.schema import FieldSpec, Schema
@@ -58,23 +58,12 @@ PLAIN = {"broker_transport": "kombu.transport.redis:Transport", "worker_consumer
 """What the service does not leave as Celery has it."""
 DONE_KEY = "bare:done"
 SUBMITTERS = 4
+PACED, PACED_SHARE = 300, 1 / 3
+"""Documents that one submitter puts in afterwards, at this share of the rate: how long it takes where nothing waits."""
+WAIT_S = 60.0
 POLL_S = 0.05
 PROGRESS_S = 10.0
 Report = dict[str, Any]
-
-
-def pictures(count: int) -> list[bytes]:
-    """Return that many different tiny pages as PNG."""
-    page = Image.new("L", (64, 96), 255)
-    ImageDraw.Draw(page).text((4, 4), "TOTAL 12.30", fill=0)
-    made = []
-    for number in range(count):
-        for bit in range(24):
-            page.putpixel((8 + bit, 90), 255 if number >> bit & 1 else 0)
-        buffer = io.BytesIO()
-        page.save(buffer, "PNG")
-        made.append(buffer.getvalue())
-    return made
 
 
 # -- bare Celery
@@ -125,22 +114,29 @@ def bare_rate(settings: Settings, environment: dict[str, str], folder: Path, doc
 def service_rate(settings: Settings, environment: dict[str, str], folder: Path, documents: int) -> Report:
     """Return how fast the service is, and how long submitting one document took."""
     app, store = make_app(settings), make_store(settings.service)
-    blobs, made = make_blobs(settings.service.blobs), pictures(documents)
+    paced_count = min(PACED, documents)
+    blobs, made = make_blobs(settings.service.blobs), pictures(documents + paced_count)
     commands = [["-m", "workers.cli", "worker", stage] for stage in STAGES]
     before = sum(store.counts()[state] for state in FINAL)
 
-    def send() -> list[float]:
-        def submit(number: int) -> float:
-            started = time.perf_counter()
-            _submit(app, store, blobs, f"load{before + number}", made[number])
-            return (time.perf_counter() - started) * 1000
+    def submit(number: int) -> float:
+        started = time.perf_counter()
+        _submit(app, store, blobs, f"load{before + number}", made[number])
+        return (time.perf_counter() - started) * 1000
 
+    def send() -> list[float]:
         with ThreadPoolExecutor(SUBMITTERS) as pool:  # one alone waits for the disk most of the time
             return list(pool.map(submit, range(documents)))
 
+    def done() -> int:
+        return sum(store.counts()[state] for state in FINAL) - before
+
     with running(commands, environment, folder / "service.log") as pids:
         _await_workers(app)
-        report = _timed(app, send, lambda: sum(store.counts()[s] for s in FINAL) - before, documents, pids)
+        report = _timed(app, send, done, documents, pids)
+        pace = report["documents_per_s"] * PACED_SHARE
+        report |= quantiles(paced(submit, range(documents, len(made)), pace), "paced_submit")
+        _await(lambda: done() >= len(made))
     return report | {"states": {state: count for state, count in store.counts().items() if count}}
 
 
@@ -169,10 +165,15 @@ def work_ms(count: int = 100) -> float:
 
 
 def _await_workers(app: Celery) -> None:
-    deadline = time.monotonic() + 60
-    while len(app.control.ping(timeout=0.5)) < len(STAGES):
+    _await(lambda: len(app.control.ping(timeout=0.5)) >= len(STAGES))
+
+
+def _await(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not ready():
         if time.monotonic() > deadline:
-            raise TimeoutError("the workers do not start")
+            raise TimeoutError("the workers do not start or do not end their work")
+        time.sleep(POLL_S)
 
 
 def _timed(
@@ -196,8 +197,7 @@ def _timed(
         "cpu_ms_per_document": {part: round(ms, 2) for part, ms in (spent | {"all": sum(spent.values())}).items()},
     }
     if submit_ms:
-        quantiles = statistics.quantiles(submit_ms, n=100)
-        report |= {"submit_p50_ms": round(quantiles[49], 2), "submit_p99_ms": round(quantiles[98], 2)}
+        report |= quantiles(submit_ms, "submit")
     return report
 
 
@@ -253,14 +253,20 @@ def measure(documents: int, rounds: int) -> Report:
             for _ in range(rounds)
         ]
     ratio = statistics.median(ours["documents_per_s"] / bare["documents_per_s"] for bare, ours in found)
+    cpu_ratio = statistics.median(_cpu_ms(bare) / _cpu_ms(ours) for bare, ours in found)
     return {
         "documents": documents,
         "cores": len(os.sched_getaffinity(0)),
         "ratio": round(ratio, 3),
+        "cpu_ratio": round(cpu_ratio, 3),
         "message_bytes": message,
         "document_work_cpu_ms": round(work_ms(), 2),
         "rounds": [{"bare": bare, "service": ours} for bare, ours in found],
     }
+
+
+def _cpu_ms(report: Report) -> float:
+    return float(report["cpu_ms_per_document"]["all"])
 
 
 def main() -> None:

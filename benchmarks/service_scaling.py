@@ -23,8 +23,9 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.service_load import SCHEMA, pictures, prepare
+from benchmarks.service_load import SCHEMA, prepare
 from benchmarks.service_processes import running, running_server
+from benchmarks.service_submit import pictures
 from workers.app import make_app
 from workers.jobs import FINAL, Job, JobSpec
 from workers.message import Sender

@@ -50,6 +50,9 @@ class Judge:
         inferred = spec.kind in ("boolean", "enum", "table") or spec.name in _INFERRED
         if inferred or not reading.present or not (reading.raw or reading.value):
             return None, None
+        looked_for = reading.provenance.signals.get("grounding") if reading.provenance else None
+        if looked_for is not None:
+            return looked_for, None
         if reading.polygon is not None:
             return 1.0, None
         pages = [p for p in self.pages if p.words and reading.page in (None, p.number)][:_MAX_PAGES_SEARCHED]
@@ -71,8 +74,9 @@ class Judge:
 
 
 def unreadable(reading: FieldValue) -> bool:
-    """Return whether a reading claims a value but has none of its kind."""
-    return reading.present and reading.value is None and not reading.rows
+    """Return whether a reading says nothing: it claims a value but has none of its kind, or the lane did not answer."""
+    unanswered = reading.provenance is not None and "unanswered" in reading.provenance.signals
+    return unanswered or (reading.present and reading.value is None and not reading.rows)
 
 
 def same_reading(spec: FieldSpec, a: FieldValue, b: FieldValue) -> bool:

@@ -17,6 +17,8 @@ ones. A signal that is None is missing and adds its feature's `missing` weight i
     by_validator   1 when a checksum or arithmetic chose this reading against the other
     by_grounding   1 when it was chosen because the other is not on the page
     min_logprob    smallest log-probability among the value's own tokens
+    max_entropy    largest entropy (nats) where one of them was chosen
+    min_margin     smallest difference between the two largest log-probabilities there
 """
 
 from __future__ import annotations
@@ -137,7 +139,7 @@ def reading_signals(
         "missing": float(required and not reading.present),
         "by_validator": float(rule == "validator"),
         "by_grounding": float(rule == "grounded"),
-        "min_logprob": own_signals.get("min_logprob"),
+        **{name: own_signals.get(name) for name in ("min_logprob", "max_entropy", "min_margin")},
     }
 
 
@@ -149,13 +151,21 @@ def similarity(a: str | None, b: str | None) -> float:
     return 1.0 - levenshtein(a, b) / max(len(a), len(b))
 
 
-def token_signals(logprobs: Sequence[float], lowest: int = 3) -> dict[str, float]:
-    """Return `min_logprob` and `mean_lowest_logprob` (of the `lowest` least probable) of a VALUE's own tokens.
+def token_signals(
+    logprobs: Sequence[float], entropies: Sequence[float] = (), margins: Sequence[float] = (), lowest: int = 3
+) -> dict[str, float]:
+    """Return what the tokens of a VALUE say about it: the least sure ones, whatever is not given left out.
 
-    Sums and plain means are left out because they depend on the value's length. Empty for no tokens.
+    `min_logprob` and `mean_lowest_logprob` (of the `lowest` least probable), `max_entropy` and `mean_highest_entropy`,
+    `min_margin`. Sums and plain means are left out because they depend on the value's length. Empty for no tokens.
     """
-    if not logprobs:
-        return {}
-    ordered = sorted(logprobs)
-    weakest = ordered[:lowest]
-    return {"min_logprob": ordered[0], "mean_lowest_logprob": sum(weakest) / len(weakest)}
+    signals: dict[str, float] = {}
+    if logprobs:
+        weakest = sorted(logprobs)[:lowest]
+        signals |= {"min_logprob": weakest[0], "mean_lowest_logprob": sum(weakest) / len(weakest)}
+    if entropies:
+        wildest = sorted(entropies)[-lowest:]
+        signals |= {"max_entropy": wildest[-1], "mean_highest_entropy": sum(wildest) / len(wildest)}
+    if margins:
+        signals["min_margin"] = min(margins)
+    return signals

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +22,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
+@lru_cache(maxsize=1024)
 def canonical(name: str, kind: FieldKind, value: str | None) -> str | None:
     """Return what equality compares: day, decimal, letters and digits of names and addresses, else all but blanks."""
     if value is None or not value.strip():

@@ -12,7 +12,7 @@ import numpy as np
 
 from router import page_features_layout as layout
 from router import page_features_quality as quality
-from router.page_view import PageView, prepare
+from router.page_view import Boxes, PageView, prepare
 from router.types import Document, Page, Rgb
 
 FEATURES: dict[str, str] = {
@@ -37,6 +37,8 @@ FEATURES: dict[str, str] = {
 
 _MIN_LAYER_WORDS = 8
 _MAX_UNREADABLE = 0.1
+_GLYPH_OF_WORD = 0.6
+"""A word's box spans the ascent and descent of its font."""
 
 
 def document_features(document: Document) -> dict[str, float]:
@@ -75,6 +77,14 @@ def page_features(rgb: Rgb | None, page: Page) -> dict[str, float]:
     return _from_picture(prepare(rgb))
 
 
+def text_layer_glyph_px(page: Page) -> float | None:
+    """Return the height of a lower-case letter in pixels by the page's own words; None where there are none to use."""
+    if not has_usable_text_layer(page):
+        return None
+    boxes = _word_boxes(page)
+    return _GLYPH_OF_WORD * float(np.median(boxes[:, 3])) if len(boxes) else None
+
+
 def _from_picture(view: PageView) -> dict[str, float]:
     glyph = layout.glyph_height_px(view)
     skew = quality.skew_deg(view)
@@ -101,14 +111,19 @@ def _from_picture(view: PageView) -> dict[str, float]:
 
 
 def _from_words(page: Page) -> dict[str, float]:
+    boxes = _word_boxes(page)
+    lines, columns = layout.lines_and_columns(boxes)
+    measured = {"line_density": float(lines), "columns": columns, "text_layer": 1.0, "blank": float(lines == 0)}
+    if len(boxes):
+        glyph = _GLYPH_OF_WORD * float(np.median(boxes[:, 3]))
+        measured["tiled_glyph_height"] = layout.tiled_height_px(glyph, page.width_px, page.height_px)
+    return measured
+
+
+def _word_boxes(page: Page) -> Boxes:
+    """The boxes of a page's words in pixels, (n, 4): x, y, width, height."""
     corners = np.array([word.polygon for word in page.words]).reshape(-1, 4, 2)
     corners = corners * (page.width_px, page.height_px)
     low, high = corners.min(axis=1), corners.max(axis=1)
     boxes = np.concatenate([low, high - low], axis=1)
-    boxes = boxes[boxes[:, 3] > 0]
-    lines, columns = layout.lines_and_columns(boxes)
-    measured = {"line_density": float(lines), "columns": columns, "text_layer": 1.0, "blank": float(lines == 0)}
-    if len(boxes):
-        glyph = 0.6 * float(np.median(boxes[:, 3]))  # a word's box spans the font's ascent and descent
-        measured["tiled_glyph_height"] = layout.tiled_height_px(glyph, page.width_px, page.height_px)
-    return measured
+    return boxes[boxes[:, 3] > 0]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.page_view import Boxes, Mask, PageView, Patch, boxes_of
+from router.quantiles import median, quantile
 
 TILE_PX = 448
 MAX_TILES = 12
@@ -21,17 +22,20 @@ _LETTER_OF_WORD = 0.7
 
 
 @cache
-def tile_grid(width_px: int, height_px: int, max_tiles: int = MAX_TILES) -> tuple[int, int]:
-    """Return (columns, rows) of 448-px tiles that the fast model cuts a picture into.
+def tile_grid(
+    width_px: int, height_px: int, max_tiles: int = MAX_TILES, min_tiles: int = 1, tile_px: int = TILE_PX
+) -> tuple[int, int]:
+    """Return (columns, rows) of square tiles that the fast model cuts a picture into.
 
     The grid nearest in aspect ratio wins; on a tie the larger one only if the picture covers over half of it
     (InternVL's dynamic preprocessing, arXiv 2404.16821).
     """
-    grids = [(c, r) for c in range(1, max_tiles + 1) for r in range(1, max_tiles + 1) if c * r <= max_tiles]
+    numbers = range(1, max_tiles + 1)
+    grids = [(c, r) for c in numbers for r in numbers if min_tiles <= c * r <= max_tiles]
     aspect, best, best_distance = width_px / height_px, (1, 1), float("inf")
     for columns, rows in sorted(grids, key=lambda grid: grid[0] * grid[1]):
         distance = abs(aspect - columns / rows)
-        covered = width_px * height_px > 0.5 * TILE_PX**2 * columns * rows
+        covered = width_px * height_px > 0.5 * tile_px**2 * columns * rows
         if distance < best_distance or (distance == best_distance and covered):
             best, best_distance = (columns, rows), distance
     return best
@@ -94,7 +98,7 @@ def lines_and_columns(boxes: Boxes) -> tuple[int, float]:
     """Return the number of text lines, and how many pieces far apart the fuller lines have (their upper quartile)."""
     if not len(boxes):
         return 0, 0.0
-    height = float(np.median(boxes[:, 3]))
+    height = median(boxes[:, 3])
     centres = boxes[:, 1] + boxes[:, 3] / 2
     order = np.argsort(centres)
     line = np.concatenate([[0], np.cumsum(np.diff(centres[order]) > 0.5 * height)])
@@ -103,7 +107,7 @@ def lines_and_columns(boxes: Boxes) -> tuple[int, float]:
     same = line[1:] == line[:-1]
     wide = same & (boxes[1:, 0] - right > 2.0 * height)
     pieces = 1 + np.bincount(line[1:][wide], minlength=int(line[-1]) + 1)
-    return len(pieces), float(np.percentile(pieces, 75))
+    return len(pieces), quantile(pieces, 0.75)
 
 
 def _ink_heights(view: PageView) -> NDArray[np.float64]:

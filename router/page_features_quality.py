@@ -6,11 +6,14 @@ nothing to measure it on. Must not know weights, scores or what is easy for whic
 
 from __future__ import annotations
 
+import statistics
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from router.page_view import Mask, PageView, Patch, shrink
+from router.quantiles import median, quantile
 
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _STRIP_PX = 12
@@ -23,14 +26,14 @@ def edge_width_px(view: PageView) -> float | None:
     It grows in proportion to a Gaussian blur, from about 0.8 for the sharpest print, whatever the contrast.
     """
     widths = [w for w in map(_edge_width, view.patches) if w is not None]
-    return float(np.median(widths)) if widths else None
+    return statistics.median(widths) if widths else None
 
 
 def contrast(view: PageView) -> float | None:
     """Return the grey distance between letters and their paper, as a share of the full range."""
     if not view.patches:
         return None
-    return float(np.median([max(0.0, p.paper_level - p.ink_level) / 255.0 for p in view.patches]))
+    return statistics.median(max(0.0, p.paper_level - p.ink_level) / 255.0 for p in view.patches)
 
 
 def illumination_unevenness(view: PageView) -> float:
@@ -40,8 +43,8 @@ def illumination_unevenness(view: PageView) -> float:
     levels = paper[cv2.dilate(view.picture, np.ones((9, 9), np.uint8)) == 0]
     if levels.size < 0.2 * paper.size:
         return 0.0
-    dark, light = np.percentile(levels, (10, 90))
-    return float((light - dark) / max(light, 1.0))
+    dark, light = quantile(levels, 0.1), quantile(levels, 0.9)
+    return (light - dark) / max(light, 1.0)
 
 
 def skew_deg(view: PageView) -> float | None:
@@ -63,7 +66,7 @@ def skew_deg(view: PageView) -> float | None:
 def noise_sigma(view: PageView) -> float | None:
     """Return the standard deviation of the grain between letters, in grey levels (Immerkaer, CVIU 64(2), 1996)."""
     sigmas = [s for s in map(_grain, view.patches) if s is not None]
-    return float(np.median(sigmas)) if sigmas else None
+    return statistics.median(sigmas) if sigmas else None
 
 
 def blockiness(view: PageView) -> float | None:
@@ -72,7 +75,7 @@ def blockiness(view: PageView) -> float | None:
     0 is none, 1 twice as strong. The blocks of a picture that was resized after compression are not found.
     """
     found = [b for b in map(_blockiness, view.patches) if b is not None]
-    return float(np.median(found)) if found else None
+    return statistics.median(found) if found else None
 
 
 def _edge_width(patch: Patch) -> float | None:
@@ -106,18 +109,24 @@ def _blockiness(patch: Patch) -> float | None:
     if by_column.size < 64:
         return None
     by_phase = by_column[: by_column.size // 8 * 8].reshape(-1, 8).mean(axis=0)
-    return float((by_phase.max() - np.median(by_phase)) / (np.median(by_phase) + 0.2))
+    middle = median(by_phase)
+    return float((by_phase.max() - middle) / (middle + 0.2))
 
 
 def _best_angle(
     ys: NDArray[np.float32], xs: NDArray[np.float32], weights: NDArray[np.float64], angles_deg: NDArray[np.float64]
 ) -> float:
-    slopes = np.tan(np.radians(angles_deg)).astype(np.float32)
-    sharpness = [_profile_sharpness(ys - xs * slope, weights) for slope in slopes]
-    return float(angles_deg[int(np.argmax(sharpness))])
+    slopes = np.tan(np.radians(angles_deg)).astype(np.float32)[:, np.newaxis]
+    return float(angles_deg[int(np.argmax(_sharpness(ys - xs * slopes, weights)))])
 
 
-def _profile_sharpness(positions: NDArray[np.float32], weights: NDArray[np.float64]) -> float:
-    profile = np.bincount((positions - positions.min()).astype(np.int32), weights)
-    steps = profile[1:] - profile[:-1]
-    return float(steps @ steps)
+def _sharpness(positions: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of squared steps of each row's profile; a row's profile ends with its last position."""
+    bins = (positions - positions.min(axis=1, keepdims=True)).astype(np.int32)
+    last = bins.max(axis=1)
+    rows, width = np.arange(len(bins)), int(last.max()) + 2
+    profiles = np.bincount((bins + width * rows[:, np.newaxis]).ravel(), np.tile(weights, len(bins)), width * len(bins))
+    profiles = profiles.reshape(len(bins), width)
+    steps = profiles[:, 1:] - profiles[:, :-1]
+    sums: NDArray[np.float64] = np.einsum("ij,ij->i", steps, steps) - profiles[rows, last] ** 2
+    return sums

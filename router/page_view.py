@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from router.quantiles import median
 from router.types import Rgb
 
 Grey = NDArray[np.uint8]
@@ -109,7 +110,7 @@ def _grey(rgb: Rgb) -> Grey:
 
 def _ink(grey: Grey, paper: Grey) -> Mask:
     darker: Grey = cv2.subtract(paper, grey)
-    grain = int(np.median(darker[::7, ::7]))  # most of a page is paper: what its middle pixel differs by is no ink
+    grain = int(median(darker[::7, ::7]))  # most of a page is paper: what its middle pixel differs by is no ink
     needed = np.maximum((paper.astype(np.uint16) * int(256 * _INK)) >> 8, max(12, 2 * grain))
     mask: Mask = np.greater(darker, needed).astype(np.uint8)
     return mask
@@ -162,4 +163,4 @@ def _cut(rgb: Rgb, centre_x: int, centre_y: int, side: int) -> Patch | None:
     inked = ink.astype(bool)
     if threshold < 6 or not 0.01 < inked.mean() < 0.6:
         return None
-    return Patch(grey, ink, boxes_of(ink), float(np.median(grey[inked])), float(np.median(grey[~inked])))
+    return Patch(grey, ink, boxes_of(ink), median(grey[inked]), median(grey[~inked]))

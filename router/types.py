@@ -145,8 +145,8 @@ class FieldValue(Frozen):
 class Extraction(Frozen):
     """What one lane read: one value for each field it was asked for.
 
-    `schema_name` is the schema that was used, which `auto` leaves to the lane. `finish_reason`: stop, length, refusal,
-    error.
+    `schema_name` is the schema that was used, which `auto` leaves to the lane. `finish_reason`: stop, length,
+    repetition, deadline, cancelled, refusal, or error where an answer held no field at all.
     """
 
     document_id: str

@@ -70,3 +70,31 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     store = RedisStore(Server(broker), RETENTION)
     yield World(store, time.sleep)
     store.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_internvl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny InternVL3 checkpoint; not to be written to."""
+    from tiny_checkpoints import make_internvl
+
+    return make_internvl(tmp_path_factory.mktemp("internvl"))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_vision(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny Llama-3.2-Vision checkpoint; not to be written to."""
+    from tiny_checkpoints import make_llama_vision
+
+    return make_llama_vision(tmp_path_factory.mktemp("llama_vision"))
+
+
+@pytest.fixture
+def tiny_models(tiny_internvl: Path, tiny_llama_vision: Path) -> dict[str, str]:
+    """The variables of commands that read with models: tiny checkpoints on the CPU in place of the real ones."""
+    options = {"device": "cpu", "slots": 2, "slot_tokens": 4096, "answer_tokens": 40}
+    folders = {"INTERNVL3": tiny_internvl, "LLAMA_VISION": tiny_llama_vision}
+    return {
+        f"DOCROUTE_LANES__OPTIONS__{name}__{option.upper()}": str(value)
+        for name, folder in folders.items()
+        for option, value in {**options, "checkpoint": folder}.items()
+    }

@@ -15,16 +15,30 @@ from backends.fake import create as create_fake
 from backends.parse import parse_answer
 from router.documents import open_document
 from router.errors import BackendError, BackendUnavailableError, ExtractionError, RetryableError
+from router.merge import merge_extractions, status_of
+from router.policy import load_policy
 from router.schema import builtin, builtin_names
 from router.types import Extraction
+from workers.pipeline import review_step
 
 SUBSET = ("invoice_date", "total_amount")
 INSTALLED = [info.name for info in registry.available() if info.installed]
 
 
-@pytest.fixture(scope="module", params=INSTALLED)
+TINY = {"internvl3": "tiny_internvl", "llama-vision": "tiny_llama_vision"}
+SMALL = {"device": "cpu", "slots": 2, "slot_tokens": 2400, "answer_tokens": 24, "second_reading": "never"}
+
+
+@pytest.fixture(scope="module", params=sorted({*INSTALLED, *TINY}))
 def lane(request):
-    return registry.create(request.param)
+    if request.param not in TINY:
+        yield registry.create(request.param)
+        return
+    pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
+    checkpoint = str(request.getfixturevalue(TINY[request.param]))
+    lane = registry.create(request.param, SMALL | {"checkpoint": checkpoint})
+    yield lane
+    lane.model.close()
 
 
 def read(lane, data, schema="receipt", tier="fast", fields=()) -> Extraction:
@@ -86,7 +100,7 @@ def test_auto_chooses_a_built_in_schema(lane):
 
 
 def test_an_unknown_backend_lists_the_known_ones():
-    with pytest.raises(BackendError, match=r"did you mean 'ocr-fast'.*fake, ocr-deep, ocr-fast"):
+    with pytest.raises(BackendError, match=r"did you mean 'ocr-fast'.*fake.*ocr-deep, ocr-fast"):
         registry.create("ocr-fats")
 
 
@@ -176,9 +190,29 @@ def test_the_fake_raises_what_its_script_says_as_often_as_it_says(told, error):
     assert read(lane, SCAN).fields["document_type"].value == "receipt"
 
 
-def test_an_answer_without_any_field_is_an_error_when_it_was_refused():
-    with pytest.raises(ExtractionError, match="refusal"):
-        fake_answer("I cannot help with that.", finish_reason="refusal")
+@pytest.mark.parametrize(
+    ("text", "reason", "ended"),
+    [
+        ("I cannot help with that.", "stop", "refusal"),
+        ("", "stop", "error"),
+        ("A photograph of a receipt.", "stop", "error"),
+        ("total_amount: 12", "length", "length"),
+        ("total_amount: 1111111", "repetition", "repetition"),
+        ("Never mind", "refusal", "refusal"),
+    ],
+)
+def test_fields_of_an_answer_that_holds_none_are_unknown_and_the_reading_ended_early(text, reason, ended):
+    lane = create_fake([{"document": "page.png", "text": text, "finish_reason": reason}])
+    extraction = read(lane, SCAN)
+    assert extraction.finish_reason == ended
+    assert tuple(extraction.fields) == builtin("receipt").names()
+    for value in extraction.fields.values():
+        assert (value.present, value.confidence, value.raw) == (False, None, None)
+        assert value.provenance.signals["unanswered"] == 1.0
+    review = review_step(extraction, builtin("receipt"), load_policy())
+    assert set(review.fields) >= {spec.name for spec in builtin("receipt").fields if spec.required}
+    merged = merge_extractions(extraction, extraction, builtin("receipt"))
+    assert status_of(merged, builtin("receipt"))[0] == "needs_review"
 
 
 @pytest.mark.parametrize("script", ["missing.json", [{"documents": "a"}], [{"error": "explode"}]])

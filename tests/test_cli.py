@@ -13,6 +13,7 @@ from bad_inputs import EXPECTED, encode, make_bad_inputs, picture, text_pdf
 
 from router.errors import SettingsError
 from workers.jsonl import JsonLines
+from workers.local import create_lanes
 from workers.paths import find_paths
 from workers.settings import load_settings
 
@@ -260,3 +261,21 @@ def test_an_interrupted_run_keeps_its_finished_lines_and_stops_cleanly(sent, cod
     assert process.returncode == code
     assert "Traceback" not in stderr
     assert [json.loads(line)["status"] != "failed" for line in out.read_text().splitlines()] == [True, True]
+
+
+def test_options_of_backends_may_be_named_with_underscores_and_stay_when_no_lane_uses_them(tmp_path):
+    settings = load_settings(
+        {
+            "DOCROUTE_LANES__FAST": "fake",
+            "DOCROUTE_LANES__DEEP": "fake",
+            "DOCROUTE_LANES__OPTIONS__LLAMA_VISION__DEVICE": "cuda:1",
+            "DOCROUTE_LANES__OPTIONS__LLAMA_VISION__SLOTS": "8",
+        },
+        tmp_path,
+    )
+    assert settings.lanes.options_of("llama-vision") == {"device": "cuda:1", "slots": 8}
+    lanes = create_lanes(settings)
+    assert lanes.fast is lanes.deep
+    unheard = settings.lanes.model_copy(update={"options": {"llama-visoin": {}}})
+    with pytest.raises(SettingsError, match="no backend 'llama-visoin'"):
+        create_lanes(settings.model_copy(update={"lanes": unheard}))

@@ -99,7 +99,22 @@ def test_a_stage_without_a_worker_is_named_with_what_starts_one(settings):
 def test_without_any_worker_the_lanes_of_this_machine_are_looked_at(settings):
     assert named(examine(settings), "fast lane").state == "ok"
     unknown = settings.model_copy(update={"lanes": settings.lanes.model_copy(update={"deep": "oracle"})})
-    assert "no backend oracle" in named(examine(unknown), "deep lane").detail
+    assert "unknown backend 'oracle'" in named(examine(unknown), "deep lane").detail
+    options = {"fake": {"script": "/no/such/script.json"}}
+    wrong = settings.model_copy(update={"lanes": settings.lanes.model_copy(update={"options": options})})
+    assert "script.json" in named(examine(wrong), "fast lane").detail
+
+
+def test_workers_that_read_with_different_models_are_told(settings):
+    for number, weights in enumerate(("0123", "4567")):
+        presence = speak(settings, "fast", backend="internvl3")
+        presence.tell(160, f"acme/reader bf16 {weights}", "cuda:0")
+        presence._record = presence._record.model_copy(update={"name": f"fast@host.{number}"})
+        presence.beat()
+    found = {check.name: check for check in examine(settings)}
+    assert "internvl3 (acme/reader bf16 0123)" in found["fast workers"].detail
+    assert found["fast model"].state == "warn"
+    assert "acme/reader bf16 4567" in found["fast model"].detail
 
 
 def test_settings_that_differ_between_workers_are_found(settings):

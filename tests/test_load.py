@@ -4,7 +4,7 @@ import pytest
 
 from router.policy import Policy, Review
 from router.schema import FieldSpec, Schema
-from workers.load import LEAST_TRAFFIC, Traffic, in_sample, least_gain, limit_escalation, under_budget
+from workers.load import LEAST_TRAFFIC, Traffic, descending, in_sample, least_gain, limit_escalation, under_budget
 from workers.store_memory import MemoryStore
 
 SCHEMA = Schema(
@@ -15,7 +15,7 @@ KEYS = [f"document {number}" for number in range(2000)]
 
 def share_over(gains: list[float], budget: float) -> float:
     """The share of a traffic's fields that goes deep when each key sees the whole traffic."""
-    limits = [least_gain(gains, budget, key) for key in KEYS[:200]]
+    limits = [least_gain(descending(gains), budget, key) for key in KEYS[:200]]
     return sum(gain > 0 and gain >= limit for limit in limits for gain in gains) / (len(limits) * len(gains))
 
 
@@ -32,8 +32,8 @@ def test_the_budget_is_held_and_used_when_many_gains_are_the_same(budget: float)
 
 
 def test_without_doubt_in_the_traffic_every_doubt_may_go_deep() -> None:
-    assert least_gain([0.0] * 1000, 0.1) == 0.0
-    assert least_gain([], 0.1) == 0.0
+    assert least_gain(descending([0.0] * 1000), 0.1) == 0.0
+    assert least_gain(descending([]), 0.1) == 0.0
 
 
 def test_the_shipped_table_decides_until_there_is_traffic() -> None:

@@ -10,6 +10,7 @@ from steps_world import PAGE, SURE
 from valkey_server import free_port
 from worker_processes import ServiceProcesses, wait_for
 
+from backends.base import EngineState, ModelFacts
 from router.errors import SettingsError, StoreError
 from workers.health import Health
 from workers.jobs import STAGES, JobSpec
@@ -100,22 +101,58 @@ def test_a_full_pipe_loses_reports_holds_nothing_up_and_counts_them():
     wait_for(all_accounted_for, "all reports are seen or counted as lost")
 
 
+class EngineStandIn:
+    said = None
+    held = EngineState(slots=64, busy=50, waiting=3, documents=10, tokens=2000, memory_bytes=1024)
+
+    def load(self):
+        pass
+
+    def facts(self):
+        return ModelFacts("acme/reader", "abc", "0123", precision="bf16", device="cuda:0", slots=64, loaded=True)
+
+    def state(self):
+        return self.held
+
+    def problem(self):
+        return self.said
+
+    def on_batch(self, observe):
+        self.observe = observe
+
+    def close(self, drain=True):
+        pass
+
+
+def test_a_model_says_what_it_is_and_what_its_engine_is_doing():
+    monitoring, model = WorkerMonitoring(ServiceSettings()), EngineStandIn()
+    monitoring.watch_engine("deep", model)
+    (info,) = [family for family in monitoring.metrics.registry.collect() if family.name == "docroute_model_info"]
+    assert info.samples[0].labels == {
+        "stage": "deep",
+        "model": "acme/reader",
+        "revision": "abc",
+        "weights": "0123",
+        "precision": "bf16",
+        "device": "cuda:0",
+    }
+    found = values(monitoring.metrics.registry)
+    assert found["docroute_model_slots", "deep"] == 64
+    assert found["docroute_model_slots_busy", "deep"] == 50
+    assert found["docroute_model_waiting", "deep"] == 3
+    assert found["docroute_model_memory_bytes", "deep"] == 1024
+    assert found["docroute_model_tokens_total", "deep"] == 2000
+    model.held = EngineState(slots=8)  # on a CPU there is no memory of its own
+    assert ("docroute_model_memory_bytes", "deep") not in values(monitoring.metrics.registry)
+
+
 def test_a_lane_with_an_engine_says_when_it_is_dead_and_how_large_its_batches_are():
-    class EngineLane:
-        problem = None
-
-        def engine_problem(self):
-            return self.problem
-
-        def on_batch(self, observe):
-            self.observe = observe
-
-    monitoring, lane = WorkerMonitoring(ServiceSettings()), EngineLane()
-    monitoring.watch_lane("deep", lane)
+    monitoring, model = WorkerMonitoring(ServiceSettings()), EngineStandIn()
+    monitoring.watch_engine("deep", model)
     assert monitoring.health.not_live() == []
-    lane.observe(7)
+    model.observe(7)
     assert values(monitoring.metrics.registry)["docroute_batch_size_sum", "deep"] == 7
-    lane.problem = "its thread ended with CUDA error"
+    model.said = "its thread ended with CUDA error"
     assert monitoring.health.not_live() == ["the engine of the deep lane: its thread ended with CUDA error"]
 
 

@@ -18,9 +18,11 @@ def run(module: str, *options: str) -> dict:
 def test_the_load_benchmark_takes_every_document_through_three_stages_beside_bare_celery():
     report = run("service_load", "--documents", "12")
     (found,) = report["rounds"]
-    assert sum(found["service"]["states"].values()) == 12
+    assert sum(found["service"]["states"].values()) == 24, "as many again at a pace"
     assert report["ratio"] > 0
+    assert report["cpu_ratio"] > 0
     assert found["service"]["submit_p99_ms"] > 0
+    assert found["service"]["paced_submit_p99_ms"] > 0
     assert set(found["bare"]["cpu_ms_per_document"]) == {"intake", "fast", "deep", "server", "publisher", "all"}
 
 

@@ -42,6 +42,7 @@ def test_a_held_folder_is_refused_and_a_killed_holder_blocks_nobody(tmp_path):
 
 def test_workers_are_read_from_stage_and_number():
     assert read_workers("fast=1, deep=2") == {"fast": 1, "deep": 2}
+    assert read_workers("intake=4,fast=auto") == {"intake": 4, "fast": None}
     for wrong in ("", "fast", "fast=0", "fast=x", "slow=1", "fast=1,fast=2"):
         with pytest.raises(StackError, match="--workers"):
             read_workers(wrong)

@@ -80,12 +80,18 @@ class ServiceProcesses:
         }
 
     # -- processes
-    def start(self, *stages: Stage, options: tuple[str, ...] = (), **variables: str) -> list[subprocess.Popen[bytes]]:
+    def start(
+        self,
+        *stages: Stage,
+        options: tuple[str, ...] = (),
+        program: tuple[str, ...] = ("-m", "workers.cli"),
+        **variables: str,
+    ) -> list[subprocess.Popen[bytes]]:
         """Start one worker for each stage, with these variables besides; they may take a while to be ready."""
         started = []
         with self.log.open("ab") as log:
             for stage in stages:
-                command = [sys.executable, "-W", "ignore", "-m", "workers.cli", "worker", stage, *options]
+                command = [sys.executable, "-W", "ignore", *program, "worker", stage, *options]
                 environment = {**os.environ, **self.environment, **variables}
                 # a group of its own, so that a kill takes the children of a pool along, as the end of a container does
                 started.append(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import time
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
-from redis.exceptions import AuthorizationError
+from redis.exceptions import AuthorizationError, NoScriptError
 from redis.retry import Retry
 
 from router.errors import SettingsError, StoreError
@@ -75,12 +77,59 @@ def script_text(name: str) -> str:
     return (folder / "prelude.lua").read_text("utf-8") + (folder / f"{name}.lua").read_text("utf-8")
 
 
+class Connections:
+    """Connections for one call at a time. Safe for threads and after a fork.
+
+    The client's own pool asks the system before each command whether the connection still stands, and measures it; for
+    a script that takes longer than all the rest. Here a cut shows at the call, which its caller must send again.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._pool = client.connection_pool
+        self._idle: list[Any] = []
+        self._process = os.getpid()
+
+    def call(self, *command: Any) -> Any:
+        """Return the answer to a command; raise `redis.RedisError`."""
+        connection = self._take()
+        try:
+            connection.send_command(*command)
+            return connection.read_response()
+        except redis.ResponseError:
+            raise
+        except BaseException:  # even an interrupt: the answer that is on its way must not meet the next command
+            connection.disconnect()
+            self.disconnect()
+            raise
+        finally:
+            self._idle.append(connection)
+
+    def disconnect(self) -> None:
+        """Close those that nobody uses; they connect again with their next call."""
+        taken = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._idle.pop())
+        for connection in taken:
+            connection.disconnect()
+        self._idle += taken
+
+    def _take(self) -> Any:
+        if self._process != os.getpid():  # those of before the fork are the parent's
+            self._idle, self._process = [], os.getpid()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._pool.make_connection()
+
+
 class Server:
     """One server as the store uses it: commands and scripts, sent again after a cut where that is safe."""
 
     def __init__(self, broker: BrokerSettings, timeout_s: float = SOCKET_TIMEOUT_S) -> None:
         self.address = broker_address(broker)
         self._client = connect(broker, timeout_s)
+        self._connections = Connections(self._client)
         self._prefix = broker.key_prefix
         self._scripts: dict[str, Script] = {}
 
@@ -91,7 +140,7 @@ class Server:
     def run(self, script: str, *args: str | float) -> Any:
         """Return what `lua/<script>.lua` returns; scripts may be sent again, they know a call they have seen."""
         loaded = self._scripts.get(script) or self._load(script)
-        return self.do(lambda client: loaded(args=[self._prefix, *args], client=client))
+        return self.do(lambda _: self._evaluate(loaded, args))
 
     def do(self, work: Callable[[Any], Answer], again: bool = True) -> Answer:
         """Return what `work` returns; `again`: it may be sent twice. Raise `StoreError`."""
@@ -111,7 +160,14 @@ class Server:
 
     def close(self) -> None:
         """Close the connections."""
+        self._connections.disconnect()
         self._client.close()
+
+    def _evaluate(self, script: Script, args: tuple[str | float, ...]) -> Any:
+        try:
+            return self._connections.call("EVALSHA", script.sha, 0, self._prefix, *args)
+        except NoScriptError:
+            return self._connections.call("EVAL", script.script, 0, self._prefix, *args)
 
     def _load(self, name: str) -> Script:
         script = self._scripts[name] = self._client.register_script(script_text(name))

@@ -19,12 +19,25 @@ from router.schema import load_schema
 from workers.console import Tally, output_console, printable, progress_bar, result_table
 from workers.jsonl import JsonLines, dump_line
 from workers.local import DocumentWorker, Outcome, create_lanes, create_policy, run_documents
+from workers.local_engines import engines_of, run_on_engines
 from workers.paths import find_paths
+from workers.pipeline import Lanes
 from workers.report import ReportWriter
 from workers.serialise import Json, failure_json, result_json
-from workers.settings import load_settings
+from workers.settings import Settings, load_settings
 
 _TABLES_SHOWN = 20
+
+
+_Paths = Annotated[
+    list[str],
+    typer.Argument(
+        help="Files, folders (searched to the bottom), quoted globs, or - for a list on stdin.", metavar="PATH"
+    ),
+]
+_Progress = Annotated[
+    bool | None, typer.Option("--progress/--no-progress", help="Progress bar on stderr; default on a terminal only.")
+]
 
 
 class TierOption(StrEnum):
@@ -65,26 +78,22 @@ class _Outputs:
 
 
 def run(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            help="Files, folders (searched to the bottom), quoted globs, or - for a list on stdin.", metavar="PATH"
-        ),
-    ],
+    paths: _Paths,
     schema: Annotated[
         str, typer.Option(help="Built-in name ([cyan]docroute schema[/cyan] lists them) or your .toml/.json file.")
     ] = "auto",
     tier: Annotated[
         TierOption, typer.Option(help="Let each field decide (auto), or force one lane.")
     ] = TierOption.auto,
+    fast: Annotated[str | None, typer.Option(help="Backend of the fast lane; default: the settings' one.")] = None,
+    deep: Annotated[str | None, typer.Option(help="Backend of the deep lane; default: the settings' one.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write results as JSON lines, one document a line.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page to look at.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout instead of tables.")] = False,
-    processes: Annotated[int | None, typer.Option(min=1, help="Worker processes; default one a CPU.")] = None,
-    progress: Annotated[
-        bool | None,
-        typer.Option("--progress/--no-progress", help="Progress bar on stderr; default on a terminal only."),
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Documents at once; default one a CPU, or what fills a GPU's slots.")
     ] = None,
+    progress: _Progress = None,
 ) -> None:
     """Read documents and print, write and report their fields.
 
@@ -100,23 +109,46 @@ def run(
 
       docroute run notes/ --schema delivery_note.toml     your own fields, no code
 
+      docroute run scans/ --fast internvl3 --deep llama-vision      vision-language models on a GPU
+
     Exit code: 0 all read, 1 some failed (each named on stderr), 2 wrong usage.
     """
-    settings = load_settings()
-    if processes is not None:
-        settings = settings.model_copy(update={"processes": processes})
+    settings = _chosen(load_settings(), processes, fast, deep)
     worker = DocumentWorker(load_schema(schema), settings, tier.value, pictured=report is not None)
-    create_lanes(settings, tier.value), create_policy(settings)  # a wrong setting is told once, before any document
+    # a wrong setting is told once, before any document
+    lanes, _ = create_lanes(settings, tier.value), create_policy(settings)
     found = find_paths(paths, sys.stdin)
     stderr = Console(stderr=True, highlight=False)
     if found.skipped:
         stderr.print(f"[dim]skipped {found.skipped} files that are no documents[/dim]")
-    if _run_all(found.paths, worker, stderr, out, report, json, progress).failed:
+    outcomes = _outcomes(found.paths, worker, lanes, stderr)
+    if _run_all(outcomes, len(found.paths), worker, stderr, out, report, json, progress).failed:
         raise typer.Exit(1)
 
 
+def _chosen(settings: Settings, processes: int | None, fast: str | None, deep: str | None) -> Settings:
+    """Return the settings with what the options say otherwise."""
+    named = {tier: backend for tier, backend in (("fast", fast), ("deep", deep)) if backend is not None}
+    changes: dict[str, object] = {"lanes": settings.lanes.model_copy(update=named)}
+    return settings.model_copy(update=changes | ({} if processes is None else {"processes": processes}))
+
+
+def _outcomes(paths: tuple[Path, ...], worker: DocumentWorker, lanes: Lanes, stderr: Console) -> Iterator[Outcome]:
+    """Return the readings to come, models that this process runs loaded; raise `BackendError` where one cannot be."""
+    engines = engines_of(lanes)
+    if not engines:
+        return run_documents(paths, worker)
+    for engine in engines:
+        stderr.print(f"[dim]loading {_escaped(engine.facts().id)}[/dim]", soft_wrap=True)
+        engine.load()
+        facts = engine.facts()
+        stderr.print(f"[dim]{_escaped(facts.name)} on {facts.device}, {facts.slots} slots[/dim]", soft_wrap=True)
+    return run_on_engines(paths, worker, lanes)
+
+
 def _run_all(
-    paths: tuple[Path, ...],
+    read: Iterator[Outcome],
+    documents: int,
     worker: DocumentWorker,
     stderr: Console,
     out: Path | None,
@@ -138,8 +170,8 @@ def _run_all(
             json=json,
         )
         bar = stack.enter_context(progress_bar(stderr, shown))
-        task = bar.add_task("", total=len(paths))
-        for outcome in _stopping(run_documents(paths, worker), stack):
+        task = bar.add_task("", total=documents)
+        for outcome in _stopping(read, stack):
             outputs.take(outcome)
             bar.update(task, advance=1, description=_escaped(Path(outcome.file).name))
     written = [str(path) for path in (out, report) if path]

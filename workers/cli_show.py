@@ -18,7 +18,7 @@ def backends() -> None:
     used: dict[str, str] = {}
     for lane, name in (("fast", lanes.fast), ("deep", lanes.deep)):
         used[name] = f"{used[name]}, {lane}" if name in used else lane
-    output_console().print(backends_table(registry.available(), used))
+    output_console().print(backends_table(registry.available(lanes.options_of), used))
 
 
 def schema(

@@ -22,7 +22,9 @@ def up(
         list[str] | None,
         typer.Argument(help="After --: run this when all is ready, then stop, with its exit code.", show_default=False),
     ] = None,
-    workers: Annotated[str, typer.Option(help="Documents at once, for each stage that is to have a worker.")] = WORKERS,
+    workers: Annotated[
+        str, typer.Option(help="Documents at once (auto: what fits the backend) of each stage's worker.")
+    ] = WORKERS,
     flower: Annotated[bool, typer.Option("--flower", help="Show workers and tasks in the browser.")] = False,
     broker: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this Redis or Valkey and start none.", show_default=False)
@@ -41,6 +43,8 @@ def up(
       docroute up --flower
 
       docroute up --workers intake=2,fast=4,deep=1
+
+      docroute up --workers intake=4,fast=auto,deep=auto      models on a GPU: as many as they read at once
 
       docroute up --trial -- docroute submit samples --wait
     """

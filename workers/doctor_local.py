@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from backends import registry
-from router.errors import DocrouteError
+from backends.base import engine_of
+from router.errors import BackendError, BackendUnavailableError, DocrouteError
 from workers.blobs import make_blobs
 from workers.checks import Check, fail, ok, warn
 from workers.schemas import find_schema, schema_names
@@ -84,15 +85,15 @@ def check_schemas(folder: str | None) -> Iterator[Check]:
 
 
 def check_lanes(settings: LaneSettings) -> Iterator[Check]:
-    """Yield whether the backends of both lanes are installed here, where workers would be started."""
-    known = {info.name: info for info in registry.available()}
+    """Yield whether both lanes can be made here, where workers would be started: packages, options, checkpoints."""
     for tier, name in (("fast", settings.fast), ("deep", settings.deep)):
-        info = known.get(name)
-        if info is None:
-            yield fail(f"{tier} lane", f"there is no backend {name}", "docroute backends lists them")
-        elif not info.installed:
-            yield warn(
-                f"{tier} lane", f"{name}: {info.detail}", info.hint or "docroute backends says how to install it"
-            )
+        try:
+            lane = registry.create(name, settings.options_of(name))
+        except BackendUnavailableError as exc:
+            detail, _, hint = str(exc).partition("; ")
+            yield warn(f"{tier} lane", f"{name}: {detail}", hint or "docroute backends says how to install it")
+        except BackendError as exc:
+            yield fail(f"{tier} lane", str(exc), f"docroute backends lists them; mend lanes.options.{name}")
         else:
-            yield ok(f"{tier} lane", f"{name} is installed here")
+            engine = engine_of(lane)
+            yield ok(f"{tier} lane", f"{name} is installed here{f': {engine.facts().name}' if engine else ''}")

@@ -26,8 +26,12 @@ def check_stages(workers: Sequence[WorkerRecord], waiting: Mapping[Stage, int], 
         name = f"{stage} workers"
         if serving:
             slots = sum(worker.concurrency for worker in serving)
-            backends = ", ".join(sorted({worker.backend for worker in serving if worker.backend}))
+            backends = ", ".join(sorted({_reader(worker) for worker in serving if worker.backend}))
             yield ok(name, f"{len(serving)}, {slots} documents at once{f', {backends}' if backends else ''}")
+            models = sorted({worker.model for worker in serving if worker.model})
+            if len(models) > 1:
+                told = f"they read with different models: {'; '.join(models)}"
+                yield warn(f"{stage} model", told, "give all of them the same checkpoint and precision")
         elif stage == "deep" and not waiting[stage]:
             yield warn(name, f"none under {place}", "without one doubtful fields wait; docroute worker deep")
         else:
@@ -100,6 +104,10 @@ def _differences(names: Sequence[str], values: Sequence[Mapping[str, str]]) -> d
         if len(holders) > 1:
             found[key] = "; ".join(f"{value} in {_some(who)}" for value, who in holders.items())
     return found
+
+
+def _reader(worker: WorkerRecord) -> str:
+    return f"{worker.backend} ({worker.model})" if worker.model else worker.backend
 
 
 def _some(names: Sequence[str]) -> str:

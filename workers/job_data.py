@@ -38,14 +38,16 @@ class JobData(Frozen):
     wait_ms: dict[str, float] = Field(default_factory=dict)
     attempts: dict[str, int] = Field(default_factory=dict)
 
-    def dump(self) -> dict[str, JsonValue]:
-        """Return JSON values to be merged into a job's data."""
-        return self.model_dump(mode="json", exclude_defaults=True)
-
 
 def read_data(job: Job) -> JobData:
     """Return what earlier steps left."""
     return JobData.model_validate(job.data)
+
+
+def changes(data: JobData, job: Job) -> dict[str, JsonValue]:
+    """Return the JSON values that are new in a job's data or differ from its own, to be merged into it."""
+    values = data.model_dump(mode="json", exclude_defaults=True)
+    return {name: value for name, value in values.items() if job.data.get(name) != value}
 
 
 def short_score(score: ComplexityScore) -> ComplexityScore:

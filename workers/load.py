@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from router.policy import Policy, Review
 from router.schema import Schema
 from workers.store import Store
 
+Floats = NDArray[np.float64]
 LEAST_TRAFFIC = 200
 """Fields of recent traffic under which the shipped table decides."""
 REFRESH_S = 5.0
@@ -30,17 +32,22 @@ def in_sample(key: str, share: float) -> bool:
     return _unit(key) < share
 
 
-def least_gain(gains: Sequence[float], budget: float, key: str = "") -> float:
+def descending(gains: Sequence[float]) -> Floats:
+    """Return gains with the largest first."""
+    return np.sort(np.asarray(gains, dtype=np.float64))[::-1]
+
+
+def least_gain(ordered: Floats, budget: float, key: str = "") -> float:
     """Return the gain from which a field may go deep so that at most the share `budget` of such traffic does.
 
-    Many fields have the very same gain where a rule and no model gave it. Those that stand on the border are let
-    through for a share of the keys (documents), so that the budget is held and still used.
+    `ordered`: the gains of recent traffic, the largest first. Many fields have the very same gain where a rule and no
+    model gave it. Those that stand on the border are let through for a share of the keys (documents), so that the
+    budget is held and still used.
     """
     if budget <= 0:
         return math.inf
-    allowed = budget * len(gains)
-    ordered = np.sort(np.asarray(gains, dtype=np.float64))[::-1]
-    if not gains or allowed >= ordered.size:
+    allowed = budget * ordered.size
+    if allowed >= ordered.size:
         return 0.0
     border = float(ordered[int(allowed)])
     if border == 0.0:
@@ -88,7 +95,7 @@ class Traffic:
         self._policy = policy
         self._clock = clock
         self._lock = threading.Lock()
-        self._gains: list[float] = []
+        self._gains = descending(())
         self._looked_at = self._noted_at = -math.inf
         self._unnoted: list[float] = []
         self._uncounted: Counter[str] = Counter()
@@ -99,7 +106,7 @@ class Traffic:
             if self._clock() - self._looked_at > REFRESH_S:
                 self._exchange()
             gains = self._gains
-        if len(gains) < LEAST_TRAFFIC:
+        if gains.size < LEAST_TRAFFIC:
             return self._policy.least_gain()
         return least_gain(gains, self._policy.budget, key)
 
@@ -130,7 +137,7 @@ class Traffic:
 
     def _exchange(self) -> None:
         self._note()
-        self._gains = self._store.recent_risks()
+        self._gains = descending(self._store.recent_risks())
         self._looked_at = self._clock()
 
     def _note(self) -> None:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -48,15 +49,17 @@ class DocumentWorker:
 
     def __call__(self) -> Callable[[Path], Outcome]:
         """Return the reading function; lanes are made with the first document, which a failure can then name."""
-        cv2.setNumThreads(1)  # the processes are the parallelism
-        made: list[tuple[Lanes, Policy]] = []
+        return self.with_lanes(cache(lambda: create_lanes(self.settings, self.tier)))
+
+    def with_lanes(self, lanes: Callable[[], Lanes]) -> Callable[[Path], Outcome]:
+        """Return the reading function over lanes that the first document makes."""
+        cv2.setNumThreads(1)  # the processes or threads are the parallelism
+        policy = cache(lambda: create_policy(self.settings))
 
         def read(path: Path) -> Outcome:
             started = time.perf_counter()
             try:
-                if not made:
-                    made.append((create_lanes(self.settings, self.tier), create_policy(self.settings)))
-                return self._read(path, *made[0], started)
+                return self._read(path, lanes(), policy(), started)
             except DocrouteError as exc:
                 return _failed(path, exc, str(exc), started)
             except MemoryError as exc:
@@ -86,16 +89,18 @@ class DocumentWorker:
 
 
 def create_lanes(settings: Settings, tier: TierChoice = "auto") -> Lanes:
-    """Return the configured lanes; raise `BackendError` when one cannot be made, `SettingsError` for unused options.
+    """Return the configured lanes; raise `BackendError` when one cannot be made, `SettingsError` for options of none.
 
-    A forced tier needs its own backend only, and that lane then stands for both.
+    A forced tier needs its own backend only, and that lane then stands for both; so does one backend named for both.
     """
     lanes = settings.lanes
+    known = {name.replace("-", "_") for name in registry.names()}
     for name in lanes.options:
-        if name not in {lanes.fast, lanes.deep}:
-            raise SettingsError(f"lanes.options.{name}: no lane uses the backend {name!r}")
-    names = (lanes.fast, lanes.deep) if tier == "auto" else (lanes.fast if tier == "fast" else lanes.deep,) * 2
-    return Lanes(*(registry.create(name, lanes.options.get(name)) for name in names))
+        if name.replace("-", "_") not in known:
+            raise SettingsError(f"lanes.options.{name}: there is no backend {name!r}; docroute backends lists them")
+    names = (lanes.fast, lanes.deep) if tier == "auto" else (lanes.of(tier),) * 2
+    made = {name: registry.create(name, lanes.options_of(name)) for name in dict.fromkeys(names)}
+    return Lanes(*(made[name] for name in names))
 
 
 def create_policy(settings: Settings) -> Policy:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import closing
-from typing import Protocol, runtime_checkable
 
 from celery import signals
 
+from backends.base import EngineModel
 from workers.broker import connect
 from workers.health import Health
 from workers.jobs import Stage
 from workers.metrics import StepMetrics
+from workers.metrics_model import ModelCollector
 from workers.monitoring_server import MonitoringServer
 from workers.report_pipe import ReportPipe
 from workers.runtime import StepReport
@@ -22,19 +22,6 @@ CONSUMER = "the queue's consumer"
 CONSUMER_SILENCE_S = 120.0
 """Above the time in which a consumer notices a cut and has connected again."""
 PROBE_TIMEOUT_S = 2.0
-
-
-@runtime_checkable
-class EngineLane(Protocol):
-    """What a lane offers whose model is run by a thread of its own."""
-
-    def engine_problem(self) -> str | None:
-        """Return why the engine does no rounds any more, None while it does; quick."""
-        ...
-
-    def on_batch(self, observe: Callable[[int], None]) -> None:
-        """Call `observe` with the size of every batch."""
-        ...
 
 
 class WorkerMonitoring:
@@ -56,11 +43,11 @@ class WorkerMonitoring:
         else:
             self._pipe.send(report)
 
-    def watch_lane(self, stage: Stage, lane: object) -> None:
-        """Let a lane's engine say whether it is alive and how large its batches are, if it has one."""
-        if isinstance(lane, EngineLane):
-            self.health.ask(f"the engine of the {stage} lane", lane.engine_problem)
-            lane.on_batch(lambda size: self.metrics.observe_batch(stage, size))
+    def watch_engine(self, stage: Stage, engine: EngineModel) -> None:
+        """Let a loaded model's engine say whether it is alive, what it holds and how large its batches are."""
+        self.health.ask(f"the engine of the {stage} lane", engine.problem)
+        self.metrics.registry.register(ModelCollector(stage, engine))
+        engine.on_batch(lambda size: self.metrics.observe_batch(stage, size))
 
     def start(self) -> int | None:
         """Watch Celery's consumer and serve; return the port, None where none is set. Raise `SettingsError`."""

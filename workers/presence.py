@@ -42,8 +42,9 @@ _LOG = logging.getLogger(__name__)
 class WorkerRecord(Frozen):
     """What a worker says of itself.
 
-    `settings`: those that must be the same in every process. `problem`: why it is not ready, empty when it is. `at`:
-    when it spoke last, by the server's clock; `clock` by its own, in the same moment. `age_s`: how long ago.
+    `model`: its checkpoint, precision and weights' hash, empty for a backend without an engine. `settings`: those that
+    must be the same in every process. `problem`: why it is not ready, empty when it is. `at`: when it spoke last, by
+    the server's clock; `clock` by its own, in the same moment. `age_s`: how long ago.
     """
 
     name: str
@@ -52,6 +53,7 @@ class WorkerRecord(Frozen):
     stage: Stage
     backend: str = ""
     device: str = ""
+    model: str = ""
     concurrency: int = 1
     versions: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, str] = Field(default_factory=dict)
@@ -101,6 +103,11 @@ class Presence:
             settings=shared_settings(settings),
             started_at=time.time(),
         )
+
+    def tell(self, concurrency: int, model: str = "", device: str = "") -> None:
+        """Say with the next beat what is known once the lane is there."""
+        known = {"concurrency": concurrency, "model": model, "device": device or self._record.device}
+        self._record = self._record.model_copy(update=known)
 
     def start(self) -> Presence:
         """Begin to speak and return at once; a server that cannot be reached is tried again with the next beat."""

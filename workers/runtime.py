@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from backends import registry
-from backends.base import Lane
+from backends.base import EngineModel, Lane, engine_of
 from router.errors import BackendUnavailableError
 from router.policy import Policy
 from workers.blobs import Blobs, make_blobs
@@ -141,19 +141,35 @@ class Runtime:
             return self._lanes[stage]
 
     def prepare(self, stage: Stage) -> None:
-        """Make what the steps of a stage need, before threads share it; raise `DocrouteError` for what cannot be."""
+        """Make what the steps of a stage need, before threads share it, models loaded and captured.
+
+        Raises `DocrouteError` for what cannot be.
+        """
         _ = self.blobs, self.storage, self.policy, self.traffic, self.leases
         if stage == "intake":
             _ = self.costs
-        else:
-            self.lane(stage)
+            return
+        engine = engine_of(self.lane(stage))
+        if engine is not None:
+            engine.load()
+
+    def engine(self, stage: Stage) -> EngineModel | None:
+        """Return the model of a stage's lane if an engine runs it; raise `BackendError`."""
+        return engine_of(self.lane(stage)) if stage != "intake" else None
+
+    def close(self) -> None:
+        """End the engines of the lanes; requests without an answer are cancelled."""
+        for lane in self._lanes.values():
+            engine = engine_of(lane)
+            if engine is not None:
+                engine.close(drain=False)
 
     def _cost(self, stage: Stage) -> float:
         lanes = self.settings.lanes
-        options = lanes.options.get(lanes.fast if stage == "fast" else lanes.deep, {})
-        set_cost = options.get("relative_cost")
-        if isinstance(set_cost, int | float):
-            return float(set_cost)
+        name = lanes.fast if stage == "fast" else lanes.deep
+        known = lanes.options_of(name).get("relative_cost", registry.declared_cost(name))
+        if isinstance(known, int | float):
+            return float(known)
         try:
             return create_lane(self.settings, stage, LaneChoice()).relative_cost
         except BackendUnavailableError as exc:
@@ -165,7 +181,7 @@ def create_lane(settings: Settings, stage: Stage, choice: LaneChoice) -> Lane:
     """Return the lane of the fast or the deep stage; raise `BackendError` when it cannot be made."""
     lanes = settings.lanes
     name = choice.backend or (lanes.fast if stage == "fast" else lanes.deep)
-    options: dict[str, object] = dict(lanes.options.get(name, {}))
+    options: dict[str, object] = dict(lanes.options_of(name))
     if choice.device is not None:
         options["device"] = choice.device
     return registry.create(name, options)

@@ -10,7 +10,7 @@ from typing import Any
 
 from router.errors import DocrouteError
 from router.schema import Schema
-from router.types import Cell, FieldValue, MergedField, Polygon, Result
+from router.types import Cell, FieldValue, MergedField, Polygon, Provenance, Result
 
 Json = dict[str, Any]
 
@@ -64,15 +64,18 @@ def _value_json(value: FieldValue) -> Json:
         "present": value.present,
         "confidence": _rounded(value.confidence),
         "bounding_regions": _regions(value.page, value.polygon),
-        "source": {"tier": provenance.tier, "backend": provenance.backend, "model": provenance.model}
-        if provenance
-        else None,
+        "source": _source_json(provenance) if provenance else None,
     }
     if value.ambiguous:
         found["ambiguous"] = True
     if value.rows is not None:
         found["rows"] = [{column: _cell_json(cell) for column, cell in row.items()} for row in value.rows]
     return found
+
+
+def _source_json(provenance: Provenance) -> Json:
+    source = {"tier": provenance.tier, "backend": provenance.backend, "model": provenance.model}
+    return source | ({"revision": provenance.revision} if provenance.revision else {})
 
 
 def _cell_json(cell: Cell) -> Json:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from router.documents import Limits
 from router.errors import SettingsError
-from router.types import Frozen, Unit
+from router.types import Frozen, Tier, Unit
 from workers.service_settings import ServiceSettings
 
 PREFIX = "DOCROUTE_"
@@ -33,6 +33,14 @@ class LaneSettings(Frozen):
     fast: str = "ocr-fast"
     deep: str = "ocr-deep"
     options: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+
+    def options_of(self, backend: str) -> dict[str, JsonValue]:
+        """Return a backend's options; a variable, whose name can have no hyphen, may say `llama_vision`."""
+        return self.options.get(backend, {}) | self.options.get(backend.replace("-", "_"), {})
+
+    def of(self, tier: Tier) -> str:
+        """Return the name of a tier's backend."""
+        return self.fast if tier == "fast" else self.deep
 
 
 class PolicySettings(Frozen):

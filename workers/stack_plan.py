@@ -18,18 +18,23 @@ from workers.stack_process import Program, module_command
 from workers.stack_valkey import free_port, is_own, require_free
 
 DEFAULT_WORKERS = "intake=1,fast=1,deep=1"
+AUTO = "auto"
 FLOWER = "flower"
 _PREFIX = "DOCROUTE_SERVICE__"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A stack. `workers`: documents at once by stage. `ports`: where each process serves /ready and /metrics."""
+    """A stack.
+
+    `workers`: documents at once by stage, None is the worker's own choice. `ports`: where each process serves /ready
+    and /metrics.
+    """
 
     settings: Settings
     environment: Mapping[str, str]
     folder: Path
-    workers: Mapping[Stage, int]
+    workers: Mapping[Stage, int | None]
     ports: Mapping[str, int]
     own_server: bool
     flower: bool
@@ -37,7 +42,9 @@ class Plan:
     def worker_program(self, stage: Stage) -> Program:
         """Return the worker of a stage."""
         variables = {f"{_PREFIX}MONITORING__PORT": str(self.ports[stage])}
-        command = module_command("worker", stage, "--concurrency", str(self.workers[stage]))
+        at_once = self.workers[stage]
+        told = () if at_once is None else ("--concurrency", str(at_once))
+        command = module_command("worker", stage, *told)
         return Program(worker_name(stage), command, {**self.environment, **variables})
 
     def flower_program(self) -> Program:
@@ -90,14 +97,16 @@ def make_plan(workers: str, folder: Path, broker: str | None, flower: bool, tria
     )
 
 
-def read_workers(text: str) -> dict[Stage, int]:
-    """Return documents at once by stage, from `fast=1,deep=1`; raise `StackError`."""
-    counts: dict[Stage, int] = {}
+def read_workers(text: str) -> dict[Stage, int | None]:
+    """Return documents at once by stage, from `fast=1,deep=auto`; None is the worker's choice. Raise `StackError`."""
+    counts: dict[Stage, int | None] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         stage, _, number = part.partition("=")
-        if stage not in STAGES or not number.isdecimal() or not 1 <= int(number) <= 1024 or stage in counts:
-            raise StackError(f"--workers: {part!r} is not STAGE=NUMBER with each of {', '.join(STAGES)} at most once")
-        counts[stage] = int(number)
+        valid = number == AUTO or (number.isdecimal() and 1 <= int(number) <= 1024)
+        if stage not in STAGES or not valid or stage in counts:
+            known = ", ".join(STAGES)
+            raise StackError(f"--workers: {part!r} is not STAGE=NUMBER or STAGE=auto, each of {known} at most once")
+        counts[stage] = None if number == AUTO else int(number)
     if not counts:
         raise StackError(f"--workers names no worker; write {DEFAULT_WORKERS}")
     return counts

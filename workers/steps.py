@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from router.errors import BlobError, DocrouteError
 from workers.endings import Advance, Ending, Fail, Finish, Retry
+from workers.job_data import changes
 from workers.jobs import Begun, Job, Stage
 from workers.runtime import Runtime, StepReport
 from workers.serialise import Json, result_json
@@ -105,7 +106,8 @@ def settle(step: Step, ending: Ending) -> str:
 
 
 def _advance(step: Step, ending: Advance) -> str:
-    store, job, data = step.runtime.store, step.job, ending.data.dump()
+    store, job = step.runtime.store, step.job
+    data = changes(ending.data, job)
     if not store.advance(job.id, step.lease.token, ending.stage, ending.after_fast, data, ending.detail):
         _discard(step, ending.left_blob)
         return "late"
@@ -118,7 +120,7 @@ def _finish(step: Step, ending: Finish) -> str:
     blob = step.runtime.blobs.put_json(RESULTS, blob_name(job.id, step.lease.token), result_document(step, ending))
     confidences = [merged.chosen.confidence for merged in result.fields.values()]
     lowest = min((value for value in confidences if value is not None), default=None)
-    data = ending.data.dump()
+    data = changes(ending.data, job)
     if not step.runtime.store.finish(job.id, step.lease.token, result.status, blob, lowest, data, ending.detail):
         _discard(step, blob)
         return "late"

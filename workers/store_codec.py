@@ -40,8 +40,9 @@ def data_args(data: Mapping[str, JsonValue]) -> list[str]:
     return [part for name, value in data.items() for part in (name, _COMPACT.encode(value))]
 
 
-def pairs(flat: Sequence[str]) -> dict[str, str]:
-    """Return a script's flat list of names and values as a dictionary."""
+def fields_of(text: str) -> dict[str, str]:
+    """Return the hash that a script wrote as a JSON list of names and values; empty is one that is not there."""
+    flat = json.loads(text) if text else []
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
@@ -75,9 +76,9 @@ def _lease(fields: Mapping[str, str]) -> Lease | None:
     return Lease(token=int(fields["tk"]), worker=fields["lw"], until=float(fields["lu"]))
 
 
-def jobs_of(flat: Sequence[str | Sequence[str]]) -> list[Job]:
+def jobs_of(flat: Sequence[str]) -> list[Job]:
     """Return the jobs of a script's answer: id, hash, id, hash, ..."""
-    found = (job_of(str(flat[i]), pairs(list(flat[i + 1]))) for i in range(0, len(flat), 2))
+    found = (job_of(flat[i], fields_of(flat[i + 1])) for i in range(0, len(flat), 2))
     return [job for job in found if job is not None]
 
 

@@ -20,7 +20,7 @@ from workers.broker import Server
 from workers.jobs import STATES, Begun, Event, Job, JobSpec, Stage, State, waiting_state
 from workers.service_settings import RetentionSettings, ServiceSettings
 from workers.store import RISKS_KEPT, STATISTICS, DeadLetter, Order, Store, Webhook, check_finish, index_of
-from workers.store_codec import data_args, events_of, job_of, jobs_of, last_lines, one_line, pairs, spec_json
+from workers.store_codec import data_args, events_of, fields_of, job_of, jobs_of, last_lines, one_line, spec_json
 
 _BATCH = 500
 """Jobs a script handles at a time: the server does nothing else meanwhile."""
@@ -56,7 +56,7 @@ class RedisStore:
     # -- the life of a job
     def create(self, job_id: str, spec: JobSpec) -> tuple[Job, bool]:
         new, fields = self._run("create", job_id, _nonce(), spec_json(spec), spec.callback_url or "")
-        job = job_of(job_id, pairs(fields))
+        job = job_of(job_id, fields_of(fields))
         if job is None:
             raise StoreError(f"job {job_id} vanished while it was created; submit it again")
         return job, bool(new)
@@ -80,7 +80,7 @@ class RedisStore:
     ) -> Begun:
         limits = lease_s, max_attempts, self._dead_s, int(alone)
         answer = self._run("begin", job_id, _nonce(), stage, one_line(worker), *limits)
-        return Begun(outcome=answer[0], job=job_of(job_id, pairs(answer[1])))
+        return Begun(outcome=answer[0], job=job_of(job_id, fields_of(answer[1])))
 
     def renew(self, job_id: str, token: int, lease_s: float) -> bool:
         return self._step("renew", job_id, token, lease_s)

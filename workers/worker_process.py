@@ -2,7 +2,8 @@
 
 Knows Celery's signals; knows no document. Pools: a model that owns a device must not be forked, and its steps wait more
 than they compute, so they share one process as threads. Intake and the OCR lanes compute on the CPU and may crash, so
-each of their steps has a process of its own.
+each of their steps has a process of its own. A model with an engine is loaded, sized and captured before the worker
+says that it is ready or takes a message, and a model that cannot be loaded ends it: no other one ever takes its place.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from typing import Any, Literal
 import cv2
 from celery import Celery, signals
 
-from router.errors import DocrouteError, StoreError
+from backends.base import engine_of
+from router.errors import DocrouteError, SettingsError, StoreError
 from workers.app import make_app
 from workers.jobs import Stage
 from workers.monitoring import WorkerMonitoring
 from workers.presence import Presence
 from workers.queue_depth import BrokerQueues
-from workers.runtime import LaneChoice, create_lane
+from workers.runtime import LaneChoice, Runtime, create_lane
 from workers.settings import Settings
 from workers.sweeper import Sweeper
 from workers.tasks import processes
@@ -30,7 +32,7 @@ from workers.tasks import processes
 Pool = Literal["threads", "prefork"]
 LANE = "the lane"
 THREADS = 8
-"""Documents a model works on at once, unless told otherwise."""
+"""Documents that a lane without an engine of its own works on at once, unless told otherwise."""
 TIME_LIMIT_MARGIN_S = 30.0
 _CPU_BACKENDS = ("ocr-",)
 _LOG = logging.getLogger(__name__)
@@ -61,30 +63,29 @@ def run_worker(settings: Settings, choice: WorkerChoice) -> int:
         ready=lambda: "; ".join(monitoring.health.not_ready()),
     )
     with presence:
-        return _work(settings, choice, monitoring)
+        return _work(settings, choice, monitoring, presence)
 
 
-def _work(settings: Settings, choice: WorkerChoice, monitoring: WorkerMonitoring) -> int:
+def _work(settings: Settings, choice: WorkerChoice, monitoring: WorkerMonitoring, presence: Presence) -> int:
     app = make_app(settings, choice.lane)
     pool = choice.pool or pool_of(settings, choice)
     cv2.setNumThreads(1)  # the pool is the parallelism
     processes(app).observe = monitoring.observe
     monitoring.start()
+    concurrency = concurrency_of(settings, choice)
     if pool == "threads":
         monitoring.health.expect(LANE)
         runtime = processes(app).runtime()
-        runtime.prepare(choice.stage)
-        if choice.stage != "intake":
-            monitoring.watch_lane(choice.stage, runtime.lane(choice.stage))
+        concurrency = _prepare(runtime, choice, monitoring, presence, concurrency)
         monitoring.health.reached(LANE)
     elif choice.stage != "intake":
-        create_lane(settings, choice.stage, choice.lane)  # a wrong name is told now, and the model loads in each child
+        _check_forkable(settings, choice)
     connected = _connect(app)
     worker = app.Worker(
         hostname=f"{choice.stage}-{os.getpid()}@{socket.gethostname()}",
         queues=[choice.stage],
         pool=pool,
-        concurrency=concurrency_of(settings, choice),
+        concurrency=concurrency,
         without_mingle=True,
         without_gossip=True,
         quiet=True,
@@ -93,7 +94,34 @@ def _work(settings: Settings, choice: WorkerChoice, monitoring: WorkerMonitoring
     worker.start()
     del connected  # handlers are held weakly by Celery, so they live as long as this frame
     monitoring.stop()
+    if pool == "threads":
+        runtime.close()
     return int(worker.exitcode or 0)
+
+
+def _prepare(
+    runtime: Runtime, choice: WorkerChoice, monitoring: WorkerMonitoring, presence: Presence, concurrency: int
+) -> int:
+    """Make the lane, its model loaded, and return how many documents to work on at once; raise `DocrouteError`."""
+    runtime.prepare(choice.stage)
+    engine = runtime.engine(choice.stage)
+    if engine is None:
+        return concurrency
+    monitoring.watch_engine(choice.stage, engine)
+    facts = engine.facts()
+    wanted = choice.concurrency or facts.callers
+    presence.tell(wanted, facts.name, facts.device)
+    told = "%s: %s on %s, %d slots, %d documents at once"
+    _LOG.info(told, choice.stage, facts.name, facts.device, facts.slots, wanted)
+    return wanted
+
+
+def _check_forkable(settings: Settings, choice: WorkerChoice) -> None:
+    """Tell what is wrong with a lane that each child makes for itself; raise `DocrouteError`."""
+    if engine_of(create_lane(settings, choice.stage, choice.lane)) is not None:
+        raise SettingsError(
+            f"--pool prefork: the model of {backend_of(settings, choice)} belongs to one process; leave out --pool"
+        )
 
 
 def pool_of(settings: Settings, choice: WorkerChoice) -> Pool:

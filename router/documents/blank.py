@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from router.quantiles import median
 from router.types import Rgb
 
 _SIDE_PX = 1000
@@ -66,7 +67,7 @@ def _paper(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _ink_mask(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     difference = np.asarray(cv2.absdiff(gray, _paper(gray)), np.uint8)
     # the paper's own grain decides what stands out: ink covers far less than half of the page
-    sigma = 1.4826 * float(np.median(difference[::3, ::3]))
+    sigma = 1.4826 * median(difference[::3, ::3])
     mask = np.asarray(difference > max(_MIN_CONTRAST, _NOISE_SIGMAS * sigma), np.uint8)
     side, end = _margins(gray.shape[1], gray.shape[0])
     mask[:end] = mask[-end:] = 0

@@ -4,7 +4,7 @@ if not job then return answer end
 local stage, state, detail = ARGV[5], ARGV[6], ARGV[7]
 log(job, 'advanced', job.lw, detail ~= '' and detail or 'to ' .. stage)
 release(job)
-for i = 8, #ARGV, 2 do redis.call('HSET', job.key, 'd:' .. ARGV[i], ARGV[i + 1]) end
+keep_data(job, 8)
 redis.call('HDEL', job.key, 'at', 'er', 'xp')
 wait_for(job, stage, state)
 redis.call('ZADD', P .. 'u', NOW, job.id)

@@ -2,7 +2,7 @@
 local job, answer = guarded(ARGV[2], ARGV[3], ARGV[4])
 if not job then return answer end
 local state, blob, confidence, keep_s, detail = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-for i = 10, #ARGV, 2 do redis.call('HSET', job.key, 'd:' .. ARGV[i], ARGV[i + 1]) end
+keep_data(job, 10)
 redis.call('HSET', job.key, 'rb', blob)
 if confidence ~= '' then
   redis.call('HSET', job.key, 'lc', confidence)

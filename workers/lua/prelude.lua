@@ -31,7 +31,11 @@ local function load(id)
   return job
 end
 
-local function whole(id) return redis.call('HGETALL', P .. 'j:' .. id) end
+-- As one text: a client takes far longer to read a list of many small ones. Empty where there is no such job.
+local function whole(id)
+  local fields = redis.call('HGETALL', P .. 'j:' .. id)
+  return #fields > 0 and cjson.encode(fields) or ''
+end
 
 local function count(name) redis.call('HINCRBYFLOAT', P .. 'n', name, 1) end
 
@@ -74,6 +78,16 @@ local function to_state(job, state)
     job.st = state
   end
   redis.call('HSET', job.key, 'st', state, 'ua', NOW)
+end
+
+-- Data as name, value, ... from an argument on; one command, since each is also written to the append-only file.
+local function keep_data(job, first)
+  local data = {}
+  for i = first, #ARGV, 2 do
+    data[#data + 1] = 'd:' .. ARGV[i]
+    data[#data + 1] = ARGV[i + 1]
+  end
+  if #data > 0 then redis.call('HSET', job.key, unpack(data)) end
 end
 
 local function release(job)
