@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Cache
 
 from backends.base import GenerationRequest
 from backends.vlm.family import cache_name, eos_ids, last_logits, pad_right, upload
+from backends.vlm.loaded_family import LoadedFamily
 from backends.vlm.pages import Picture, pictures, tile_signals
 from backends.vlm.preprocess import PixelRule, internvl_pixels
 from backends.vlm.prompting import ChatPrompt, expand_pictures
@@ -23,53 +24,33 @@ NO_BOUND = 10**9
 
 
 @dataclass(frozen=True, eq=False)
-class InternVL:
+class InternVL(LoadedFamily):
     """A loaded InternVL3 checkpoint; implements `Family`."""
 
-    model: Any
-    processor: Any
-    limits: TileLimits
-    name: str
-    text_model: Any
-    lm_head: nn.Module
-    eos_ids: tuple[int, ...]
-    rule: PixelRule
-    chat: ChatPrompt
     tile_tokens: int
     cross_tokens: int = 0
 
     @classmethod
     def of(cls, model: Any, processor: Any, limits: TileLimits | None = None, name: str = "internvl3") -> InternVL:
         """Return the family of a loaded model and its processor."""
+        text_model, writer = cls._decoder(model)
         return cls(
             model=model,
             processor=processor,
             limits=limits or TileLimits(),
             name=name,
-            text_model=model.model.language_model,
-            lm_head=model.lm_head,
-            eos_ids=eos_ids(model, processor.tokenizer),
+            text_model=text_model,
+            lm_head=writer.lm_head,
+            eos_ids=eos_ids(writer, processor.tokenizer),
             rule=PixelRule.of(processor.image_processor),
             chat=ChatPrompt(processor),
             tile_tokens=int(processor.image_seq_length),
         )
 
-    @property
-    def tokenizer(self) -> Any:
-        """The checkpoint's tokenizer."""
-        return self.processor.tokenizer
-
-    @property
-    def device(self) -> torch.device:
-        """Where the embeddings live."""
-        device: torch.device = self.text_model.embed_tokens.weight.device
-        return device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The type the model computes in."""
-        dtype: torch.dtype = self.text_model.embed_tokens.weight.dtype
-        return dtype
+    @staticmethod
+    def _decoder(model: Any) -> tuple[Any, Any]:
+        """Return the decoder, and the module that holds the output layer and the settings of generation."""
+        return model.model.language_model, model
 
     def split(self, request: GenerationRequest) -> tuple[GenerationRequest, ...]:
         """Return requests of as many following pages as fit into a prompt at readable size."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Cache
 
 from backends.base import GenerationRequest
 from backends.vlm.family import cache_name, eos_ids, last_logits, pad_right, upload
+from backends.vlm.loaded_family import LoadedFamily
 from backends.vlm.pages import pictures, tile_signals
 from backends.vlm.preprocess import PixelRule, aspect_ratio_id, canvas_grid, llama_pixels
 from backends.vlm.prompting import ChatPrompt
@@ -24,18 +25,9 @@ from router.errors import ExtractionError
 
 
 @dataclass(frozen=True, eq=False)
-class LlamaVision:
+class LlamaVision(LoadedFamily):
     """A loaded Llama 3.2 Vision checkpoint; implements `Family`."""
 
-    model: Any
-    processor: Any
-    limits: TileLimits
-    name: str
-    text_model: Any
-    lm_head: nn.Module
-    eos_ids: tuple[int, ...]
-    rule: PixelRule
-    chat: ChatPrompt
     model_tiles: int
     tile_tokens: int
     cross_tokens: int
@@ -61,23 +53,6 @@ class LlamaVision:
             tile_tokens=tile_tokens,
             cross_tokens=model_tiles * tile_tokens,
         )
-
-    @property
-    def tokenizer(self) -> Any:
-        """The checkpoint's tokenizer."""
-        return self.processor.tokenizer
-
-    @property
-    def device(self) -> torch.device:
-        """Where the embeddings live."""
-        device: torch.device = self.text_model.embed_tokens.weight.device
-        return device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The type the model computes in."""
-        dtype: torch.dtype = self.text_model.embed_tokens.weight.dtype
-        return dtype
 
     def split(self, request: GenerationRequest) -> tuple[GenerationRequest, ...]:
         """Return one request a page."""

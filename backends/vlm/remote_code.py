@@ -15,12 +15,8 @@ import torch
 from torch import Tensor
 
 from backends.vlm.checkpoint import Identity
-from backends.vlm.family import eos_ids
 from backends.vlm.internvl import InternVL
-from backends.vlm.preprocess import PixelRule
-from backends.vlm.prompting import ChatPrompt
 from backends.vlm.quantize import Precision
-from backends.vlm.tiling import TileLimits
 from router.errors import BackendError
 
 if TYPE_CHECKING:
@@ -45,21 +41,9 @@ IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 class OriginalInternVL(InternVL):
     """An InternVL that runs the code of its checkpoint."""
 
-    @classmethod
-    def of(cls, model: Any, processor: Any, limits: TileLimits | None = None, name: str = "internvl3") -> InternVL:
-        """Return the family of a loaded model and a processor made for it."""
-        return cls(
-            model=model,
-            processor=processor,
-            limits=limits or TileLimits(),
-            name=name,
-            text_model=model.language_model.model,
-            lm_head=model.language_model.lm_head,
-            eos_ids=eos_ids(model.language_model, processor.tokenizer),
-            rule=PixelRule.of(processor.image_processor),
-            chat=ChatPrompt(processor),
-            tile_tokens=int(processor.image_seq_length),
-        )
+    @staticmethod
+    def _decoder(model: Any) -> tuple[Any, Any]:
+        return model.language_model.model, model.language_model
 
     def image_features(self, pixels: Tensor) -> Tensor:
         """Return embeddings (tiles, tile_tokens, width) of tiles (tiles, 3, side, side)."""
