@@ -22,7 +22,7 @@ import redis
 from bad_inputs import encode, picture
 from http_receiver import http_receiver
 from steps_world import SURE
-from worker_processes import DEADLINE_S, ServiceProcesses, wait_for
+from worker_processes import DEADLINE_S, ServiceProcesses, children_of, needs_children, wait_for
 
 from workers.queue_depth import BrokerQueues
 from workers.service_settings import BrokerSettings
@@ -254,20 +254,16 @@ def test_messages_that_no_task_understands_stop_no_worker(service: ServiceProces
     assert "arguments without a name" in (refused.error or "")
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's list of child processes")
+@needs_children
 def test_a_submission_whose_process_dies_before_there_is_a_job_is_taken_again(service: ServiceProcesses) -> None:
     with (service.folder / "documents" / "note.png").open("ab") as file:
         file.truncate(90_000_000)  # fetching takes a while
     (intake, _) = service.start("intake", "fast")
-    wait_for(lambda: children_of(intake.pid), "the worker has a process for its tasks")
+    wait_for(lambda: children_of(intake), "the worker has a process for its tasks")
     queues = BrokerQueues(service.settings.service.broker)
     push(service, bare_message(arguments_of(service, job_id="dies"), 2))
     wait_for(lambda: queues.unacked().count, "the submission is taken")
-    os.kill(children_of(intake.pid)[0], signal.SIGKILL)
+    os.kill(children_of(intake)[0], signal.SIGKILL)
     queues.close()
     wait_for(lambda: service.ended() == 1, "the job has ended")
     assert service.store.counts()["done"] == 1

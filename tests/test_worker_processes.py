@@ -1,12 +1,25 @@
 """Worker processes with a real server and the fake backend: jobs end, once, whatever happens to workers."""
 
+import os
+import signal
 import threading
+import time
 
 import pytest
 from steps_world import NO_NUMBER, SURE
 from valkey_server import ValkeyServer
-from worker_processes import ServiceProcesses, Start, page, wait_for
+from worker_processes import (
+    DEADLINE_S,
+    STOP_S,
+    ServiceProcesses,
+    Start,
+    children_of,
+    needs_children,
+    page,
+    wait_for,
+)
 
+from workers.queue_depth import BrokerQueues
 from workers.service_settings import BrokerSettings
 
 pytestmark = pytest.mark.redis
@@ -181,6 +194,30 @@ def test_a_worker_that_is_told_to_stop_under_load_ends_what_it_has_begun(service
     assert s.store.statistics()["expired"] == 0
     assert s.store.statistics()["late"] == 0
     assert all(s.kinds(f"job{number}").count("started") == 2 for number in range(60))
+
+
+@needs_children
+def test_a_worker_waits_for_no_result_of_a_task_that_it_has_given_back(service: Start) -> None:
+    s = service(SURE)
+    (intake,) = s.start("intake")
+    s.submit(page(0), "first")
+    queues = BrokerQueues(s.settings.service.broker)
+    wait_for(lambda: s.job("first").stage == "fast" and not queues.unacked().count, "the first is routed")
+    (child,) = children_of(intake)
+    os.kill(child, signal.SIGSTOP)  # it can confirm nothing
+    s.submit(page(1), "second")
+    wait_for(lambda: queues.held_jobs("intake", DEADLINE_S) == {"second"}, "the worker has the second")
+    time.sleep(0.3)  # to hand it to its process
+    intake.send_signal(signal.SIGTERM)
+    time.sleep(1.0)  # to give it back
+    os.kill(child, signal.SIGCONT)
+    assert intake.wait(STOP_S) == 0
+    assert s.kinds("second") == ["created", "started", "advanced"]
+    assert queues.next_jobs("intake") == ["second"]
+    queues.close()
+    s.start("intake", "fast")
+    s.wait_until_ended(2)
+    assert_ended_once(s, "second")
 
 
 def test_jobs_outlast_a_crash_of_the_server(service: Start, valkey_server: ValkeyServer) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from bad_inputs import encode, picture
 from steps_world import POLICY, SCHEMA
 
@@ -23,6 +24,9 @@ from workers.service_settings import BrokerSettings
 from workers.settings import load_settings
 from workers.store_redis import make_store
 
+needs_children = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="needs Linux's list of child processes"
+)
 DEADLINE_S = 60.0
 STOP_S = 30.0
 POLL_S = 0.05
@@ -38,6 +42,11 @@ def wait_for(condition: Callable[[], object], what: str, deadline_s: float = DEA
 def page(number: int) -> bytes:
     """A small page, different for every number."""
     return encode(picture(80, 100 + number), "PNG")
+
+
+def children_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """The processes that a worker's pool has begun."""
+    return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
 class ServiceProcesses:

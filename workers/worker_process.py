@@ -22,6 +22,7 @@ from router.errors import DocrouteError, SettingsError, StoreError
 from workers.app import make_app
 from workers.jobs import Stage
 from workers.monitoring import WorkerMonitoring
+from workers.prefork import PreforkPool
 from workers.presence import Presence
 from workers.queue_depth import BrokerQueues
 from workers.runtime import LaneChoice, Runtime, create_lane
@@ -84,7 +85,7 @@ def _work(settings: Settings, choice: WorkerChoice, monitoring: WorkerMonitoring
     worker = app.Worker(
         hostname=f"{choice.stage}-{os.getpid()}@{socket.gethostname()}",
         queues=[choice.stage],
-        pool=pool,
+        pool=PreforkPool if pool == "prefork" else pool,
         concurrency=concurrency,
         without_mingle=True,
         without_gossip=True,
