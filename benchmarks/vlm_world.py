@@ -6,7 +6,7 @@ import dataclasses
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +140,14 @@ def warm(engine: Engine, items: Sequence[Prepared], count: int) -> None:
 def serve(what: str, engine: Engine, items: Sequence[Prepared], limits: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Submit one request for each of `limits` at once; yield what was measured of all, then of the steady state.
 
-    The steady state is from when every slot has had its first document until no document waits any more.
+    The steady state is from when the first document of every slot is being read until no document waits any more.
     """
     engine.stats.reset()
     started = time.perf_counter()
     futures = [engine.submit(items[i % len(items)], limit) for i, limit in enumerate(limits)]
-    first, first_s = _when_waiting(engine, len(limits) - engine.stats.slots)
-    last, last_s = _when_waiting(engine, 0)
+    firsts = min(engine.stats.slots, len(limits))
+    first, first_s = _when(engine, lambda: len(engine.stats.waits_s) >= firsts)
+    last, last_s = _when(engine, lambda: engine.waiting() == 0)
     tokens = sum(len(future.result().tokens) for future in futures)
     elapsed = time.perf_counter() - started
     if tokens != sum(limits):
@@ -180,8 +181,8 @@ def serve(what: str, engine: Engine, items: Sequence[Prepared], limits: Sequence
         }
 
 
-def _when_waiting(engine: Engine, documents: int) -> tuple[EngineStats, float]:
-    while engine.waiting() > documents:
+def _when(engine: Engine, reached: Callable[[], bool]) -> tuple[EngineStats, float]:
+    while not reached():
         time.sleep(0.005)
     return engine.stats.copy(), time.perf_counter()
 
