@@ -25,12 +25,12 @@ DECODERS = 12
 
 
 def internvl(world: w.World, documents: int) -> Rows:
-    """The engine with pages in memory, several sizes of it, then one document alone."""
+    """The engine with pages in memory, two sizes of its groups, then one document alone."""
     family = w.family(world, w.INTERNVL)
     items = w.prepared(world, family)
     variants: list[tuple[str, dict[str, Any]]] = [
+        ("128 slots, groups of 5", {"slots": 128, "documents": 5}),
         ("128 slots, groups of 8", {"slots": 128, "documents": 8}),
-        ("192 slots, groups of 8", {"slots": 192, "documents": 8}),
     ]
     for what, change in variants:
         w.forget_memory()
@@ -64,7 +64,7 @@ def jpegs(world: w.World, family: Any, name: str, slots: int, documents: int, wh
     lengths = world.answer_lengths(documents)
     fields = builtin("invoice").names()
     decoding = Semaphore(DECODERS)
-    settings = w.settings(world, name, slots, documents=8 if name == w.INTERNVL else 2)
+    settings = w.settings(world, name, slots, documents=5 if name == w.INTERNVL else 2)
     sample = w.prepared(world, family, 1)[0]
     with Engine(family, settings).start(sample) as engine:
         model = VlmModel(name, family, engine)

@@ -91,7 +91,7 @@ def _tiny_family(folder: Path, name: str, device: torch.device, limits: TileLimi
     return (InternVL if name == INTERNVL else LlamaVision).of(model, processor, limits)
 
 
-def settings(world: World, name: str, slots: int, documents: int = 8, **changes: Any) -> EngineSettings:
+def settings(world: World, name: str, slots: int, documents: int = 5, **changes: Any) -> EngineSettings:
     """Return an engine's settings as a worker would have them for such documents."""
     prompt = 2560 if name == INTERNVL else 512
     size = {"slots": slots, "slot_tokens": prompt + 512, "answer_tokens": 512}
