@@ -9,6 +9,7 @@ The documents are tiny pictures with two fields, so that the service is measured
 scoring, reading and merging takes alone is told beside it. In both cases everything, the publisher and the server
 included, runs on the same cores, and time counts from the first message to the end of the last document. `ratio` is
 that of the rates; `cpu_ratio` that of the CPU time a document takes in all processes, which other programs change less.
+The two take turns, because a machine's speed changes within minutes; of the turns' ratios the median is told.
 """
 
 from __future__ import annotations
@@ -272,8 +273,8 @@ def _cpu_ms(report: Report) -> float:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--documents", type=int, default=5_000, help="of each, in every turn")
+    parser.add_argument("--rounds", type=int, default=4, help="turns that the two take")
     parser.add_argument("--write", action="store_true", help=f"keep the figures in {OUTPUT}")
     parser.add_argument("--serve-bare", choices=STAGES, help=argparse.SUPPRESS)
     options = parser.parse_args()
