@@ -28,17 +28,14 @@ def internvl(world: w.World, documents: int) -> Rows:
     """The engine with pages in memory, two sizes of its groups, then one document alone."""
     family = w.family(world, w.INTERNVL)
     items = w.prepared(world, family)
-    variants: list[tuple[str, dict[str, Any]]] = [
-        ("128 slots, groups of 5", {"slots": 128, "documents": 5}),
-        ("128 slots, groups of 8", {"slots": 128, "documents": 8}),
-    ]
-    for what, change in variants:
+    shipped = w.GROUPS[w.INTERNVL].documents
+    for group in (shipped, 8):
         w.forget_memory()
-        lengths = world.answer_lengths(documents if change == variants[0][1] else documents // 2)
-        with Engine(family, w.settings(world, w.INTERNVL, **change)).start(items[0]) as engine:
+        lengths = world.answer_lengths(documents if group == shipped else documents // 2)
+        with Engine(family, w.settings(world, w.INTERNVL, 128, group)).start(items[0]) as engine:
             w.warm(engine, items, 24)
-            yield from w.serve(f"InternVL3-2B, {what}", engine, items, lengths)
-            if change == variants[0][1]:
+            yield from w.serve(f"InternVL3-2B, 128 slots, groups of {group}", engine, items, lengths)
+            if group == shipped:
                 yield {"what": "InternVL3-2B, one alone", **w.alone(engine, items[0], world.answer())}
 
 
@@ -64,7 +61,7 @@ def jpegs(world: w.World, family: Any, name: str, slots: int, documents: int, wh
     lengths = world.answer_lengths(documents)
     fields = builtin("invoice").names()
     decoding = Semaphore(DECODERS)
-    settings = w.settings(world, name, slots, documents=5 if name == w.INTERNVL else 2)
+    settings = w.settings(world, name, slots)
     sample = w.prepared(world, family, 1)[0]
     with Engine(family, settings).start(sample) as engine:
         model = VlmModel(name, family, engine)
@@ -147,7 +144,7 @@ def llama_nf4_one(world: w.World, documents: int) -> Rows:
 def _llama(world: w.World, family: Any, precision: str, documents: int) -> Rows:
     items, slots = w.prepared(world, family), 64
     w.forget_memory()
-    with Engine(family, w.settings(world, w.LLAMA, slots, documents=2)).start(items[0]) as engine:
+    with Engine(family, w.settings(world, w.LLAMA, slots)).start(items[0]) as engine:
         w.warm(engine, items, 8)
         yield from w.serve(f"Llama 11B {precision}, {slots} slots", engine, items, world.answer_lengths(documents))
         yield {"what": f"Llama 11B {precision}, one alone", **w.alone(engine, items[0], world.answer(), 2)}

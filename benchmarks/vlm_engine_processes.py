@@ -93,8 +93,8 @@ def ready_part(world: w.World, name: str, folder: Path) -> Rows:
     loaded = load(LoadSettings(str(folder), device=str(world.device), precision=precision, limits=TileLimits(6, 6)))
     loaded_s = time.perf_counter() - began
     sample = w.prepared(world, loaded.family, 1)[0]
-    slots, group = (128, 8) if name == w.INTERNVL else (64, 2)
-    with Engine(loaded.family, w.settings(world, name, slots, group)).start(sample) as engine:
+    slots = 128 if name == w.INTERNVL else 64
+    with Engine(loaded.family, w.settings(world, name, slots)).start(sample) as engine:
         ready_s = time.time() - float(os.environ["VLM_STARTED"])
         engine.submit(sample, 4).result()
         yield {

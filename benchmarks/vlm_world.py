@@ -22,9 +22,12 @@ from backends.vlm.reading import EngineStats
 from backends.vlm.repetition import RepetitionRule
 from backends.vlm.requests import Prepared
 from backends.vlm.scheduler import GroupLimits
+from backends.vlm.starting import WIDE_GROUP
 from backends.vlm.tiling import TileLimits
 
 INTERNVL, LLAMA = "internvl3-2b", "llama-3.2-11b-vision"
+GROUPS = {INTERNVL: GroupLimits(), LLAMA: WIDE_GROUP}
+"""What a worker prefills together."""
 NEVER = RepetitionRule(least_tokens=10**9)
 """Looks for repetition and never finds it: random weights repeat themselves."""
 WORDS = "Supplier invoice number date total amount due tax "
@@ -91,12 +94,13 @@ def _tiny_family(folder: Path, name: str, device: torch.device, limits: TileLimi
     return (InternVL if name == INTERNVL else LlamaVision).of(model, processor, limits)
 
 
-def settings(world: World, name: str, slots: int, documents: int = 5, **changes: Any) -> EngineSettings:
-    """Return an engine's settings as a worker would have them for such documents."""
+def settings(world: World, name: str, slots: int, documents: int | None = None, **changes: Any) -> EngineSettings:
+    """Return an engine's settings as a worker would have them for such documents, groups of so many or as shipped."""
     prompt = 2560 if name == INTERNVL else 512
     size = {"slots": slots, "slot_tokens": prompt + 512, "answer_tokens": 512}
     if world.smoke:
         size = {"slots": min(slots, 6), "slot_tokens": 256, "answer_tokens": 64}
+    documents = documents or GROUPS[name].documents
     group = GroupLimits(documents=documents, tokens=documents * 2560, tiles=documents * 13)
     return EngineSettings(**size, group=group, repetition=NEVER, **changes)  # type: ignore[arg-type]
 
