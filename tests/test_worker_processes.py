@@ -19,10 +19,22 @@ from worker_processes import (
     wait_for,
 )
 
+from workers.jobs import Stage
+from workers.presence import BEAT_S, present_workers
 from workers.queue_depth import BrokerQueues
 from workers.service_settings import BrokerSettings
 
 pytestmark = pytest.mark.redis
+STARTS_SLOWLY = f"""
+import time
+import workers.app
+
+def make_slowly(*arguments, make=workers.app.make_app):
+    time.sleep({DEADLINE_S})
+    return make(*arguments)
+
+workers.app.make_app = make_slowly
+"""
 
 
 def assert_ended_once(service: ServiceProcesses, job_id: str) -> None:
@@ -194,6 +206,28 @@ def test_a_worker_that_is_told_to_stop_under_load_ends_what_it_has_begun(service
     assert s.store.statistics()["expired"] == 0
     assert s.store.statistics()["late"] == 0
     assert all(s.kinds(f"job{number}").count("started") == 2 for number in range(60))
+
+
+@pytest.mark.parametrize("stage", ["intake", "fast"])
+def test_a_worker_that_is_told_to_stop_while_it_starts_ends_well(service: Start, stage: Stage) -> None:
+    s = service(SURE)
+    broker = s.settings.service.broker
+    folder = s.folder / "slow"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(STARTS_SLOWLY)
+    (worker,) = s.start(stage, PYTHONPATH=str(folder))
+    wait_for(lambda: present_workers(broker), "the worker has begun to start")
+    assert "is not there yet" in present_workers(broker)[0].problem
+    assert s.terminate(worker) == [0]
+    assert not present_workers(broker)
+
+
+def test_a_worker_says_that_it_is_ready_as_soon_as_it_is(service: Start) -> None:
+    s = service(SURE)
+    broker = s.settings.service.broker
+    s.start("intake", "fast")
+    wait_for(lambda: len(present_workers(broker)) == 2, "both have begun to start")
+    wait_for(lambda: not any(worker.problem for worker in present_workers(broker)), "both are ready", BEAT_S - 1)
 
 
 @needs_children

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from enum import StrEnum
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -39,7 +42,7 @@ def worker(
 ) -> None:
     """Work on one queue until told to stop.
 
-    SIGTERM ends it after the documents it is reading; a second one is not needed.
+    SIGTERM ends it after the documents it is reading, or at once while it still starts; a second one is not needed.
 
       docroute worker intake                        score and route documents
 
@@ -47,6 +50,7 @@ def worker(
 
       docroute worker deep --backend NAME --device cuda:0
     """
+    signal.signal(signal.SIGTERM, _stop_before_work)
     from workers.runtime import LaneChoice
     from workers.worker_process import WorkerChoice, run_worker
 
@@ -58,3 +62,8 @@ def worker(
         pool=pool.value if pool else None,
     )
     raise typer.Exit(run_worker(load_settings(), choice))
+
+
+def _stop_before_work(number: int, frame: FrameType | None) -> None:
+    """End well: nothing was begun. Celery's own handler takes this one's place when the worker has started."""
+    sys.exit(0)

@@ -88,7 +88,8 @@ class Presence:
         self._broker = settings.service.broker
         self._key = self._broker.key_prefix + _KEY
         self._ready = ready
-        self._stopped = threading.Event()
+        self._stopped = False
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
         self._client = connect(self._broker)
         self._record = WorkerRecord(
@@ -109,6 +110,10 @@ class Presence:
         known = {"concurrency": concurrency, "model": model, "device": device or self._record.device}
         self._record = self._record.model_copy(update=known)
 
+    def speak(self) -> None:
+        """Speak soon, for something has changed, and not only with the next beat."""
+        self._wake.set()
+
     def start(self) -> Presence:
         """Begin to speak and return at once; a server that cannot be reached is tried again with the next beat."""
         self._thread.start()
@@ -124,7 +129,8 @@ class Presence:
 
     def stop(self) -> None:
         """Take the record away and end the thread."""
-        self._stopped.set()
+        self._stopped = True
+        self._wake.set()
         self._thread.join(timeout=BEAT_S)
         with contextlib.suppress(redis.RedisError):
             self._client.hdel(self._key, self._record.name)
@@ -139,12 +145,13 @@ class Presence:
         self._client.expire(self._key, int(FORGOTTEN_S))
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
+        while not self._stopped:
             try:
                 self.beat()
             except redis.RedisError as exc:
                 _LOG.debug("the worker's record was not written: %s", exc)
-            self._stopped.wait(BEAT_S)
+            self._wake.wait(BEAT_S)
+            self._wake.clear()
 
 
 def present_workers(broker: BrokerSettings) -> list[WorkerRecord]:

@@ -63,6 +63,7 @@ def run_worker(settings: Settings, choice: WorkerChoice) -> int:
         concurrency=concurrency_of(settings, choice),
         ready=lambda: "; ".join(monitoring.health.not_ready()),
     )
+    monitoring.start()  # before the first word, which would say that all is ready
     with presence:
         return _work(settings, choice, monitoring, presence)
 
@@ -72,7 +73,6 @@ def _work(settings: Settings, choice: WorkerChoice, monitoring: WorkerMonitoring
     pool = choice.pool or pool_of(settings, choice)
     cv2.setNumThreads(1)  # the pool is the parallelism
     processes(app).observe = monitoring.observe
-    monitoring.start()
     concurrency = concurrency_of(settings, choice)
     if pool == "threads":
         monitoring.health.expect(LANE)
@@ -81,7 +81,7 @@ def _work(settings: Settings, choice: WorkerChoice, monitoring: WorkerMonitoring
         monitoring.health.reached(LANE)
     elif choice.stage != "intake":
         _check_forkable(settings, choice)
-    connected = _connect(app)
+    connected = _connect(app, presence)
     worker = app.Worker(
         hostname=f"{choice.stage}-{os.getpid()}@{socket.gethostname()}",
         queues=[choice.stage],
@@ -149,7 +149,7 @@ def make_sweeper(app: Celery) -> Sweeper:
     return Sweeper(runtime, BrokerQueues(runtime.settings.service.broker))
 
 
-def _connect(app: Celery) -> list[Any]:
+def _connect(app: Celery, presence: Presence) -> list[Any]:
     """Let Celery's signals start and stop what belongs to a worker; return the handlers."""
     started: list[Sweeper] = []
 
@@ -162,6 +162,7 @@ def _connect(app: Celery) -> list[Any]:
         if not started:  # it is sent again after every lost connection
             started.append(make_sweeper(app))
             started[0].start()
+        presence.speak()
 
     def child_begins(**_: object) -> None:
         cv2.setNumThreads(1)
