@@ -155,8 +155,9 @@ def test_a_late_twin_changes_nothing(world, call, situation):
     before = store.get("job")
     assert TOKEN_CALLS[call](store, token) is False
     assert store.get("job") == before
-    assert world.kinds()[-1] == "late"
-    assert store.statistics()["late"] == 1
+    # a renewal may only have crossed the end of its own step
+    assert (world.kinds()[-1] == "late") == (call != "renew")
+    assert store.statistics()["late"] == (call != "renew")
     assert store.dead() == []
 
 

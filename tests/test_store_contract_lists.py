@@ -107,7 +107,7 @@ def test_counters_add_up(world):
     world.store.count("escalated", 2.5)
     world.store.count("late", 0.5)
     world.store.count("yes", True)
-    world.store.renew("job", 1, 1)
+    world.store.retry("job", 1, 1, "too late")
     statistics = world.store.statistics()
     assert statistics["escalated"] == 3.5
     assert statistics["late"] == 1.5

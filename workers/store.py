@@ -101,7 +101,10 @@ class Store(Protocol):
         ...
 
     def renew(self, job_id: str, token: int, lease_s: float) -> bool:
-        """Make a lease last `lease_s` from now; one that ran out but that nobody took is renewed too."""
+        """Make a lease last `lease_s` from now; one that ran out but that nobody took is renewed too.
+
+        A refusal is not noted in the job's log: it may only have crossed the end of the step.
+        """
         ...
 
     def advance(

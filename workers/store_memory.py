@@ -74,8 +74,8 @@ class MemoryStore(MemoryEnded):
 
     def renew(self, job_id: str, token: int, lease_s: float) -> bool:
         with self._lock:
-            record = self._guarded(job_id, token)
-            if isinstance(record, bool) or record.job.lease is None:
+            record = self._find(job_id)
+            if record is None or record.job.lease is None or record.job.lease.token != token:
                 return False
             lease = record.job.lease.model_copy(update={"until": self._clock() + lease_s})
             record.job = record.job.model_copy(update={"lease": lease})

@@ -60,12 +60,14 @@ end
 -- begun may end, which is what frees memory.
 local function permit() redis.call('ZREM', P .. 'l', '') end
 
+local function is_held(job, token) return job and job.lu and job.tk == tonumber(token) end
+
 -- The job when the token's lease is its own; else nil and the answer to give.
 local function guarded(id, token, call)
   permit()
   local job = load(id)
   if job and seen(job, call) then return nil, 1 end
-  if job and job.lu and job.tk == tonumber(token) then return job end
+  if is_held(job, token) then return job end
   count('late')
   if job then log_noise(job, 'late', '', 'token ' .. token) end
   return nil, 0
