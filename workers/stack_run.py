@@ -51,9 +51,9 @@ class StackRun:
                 stack.start()
                 return self._go_on(stack, guard) if not self._stops else 130
             finally:
+                self._stops = max(self._stops, 1)  # before it is said: what comes after that is a second one
                 if stack.processes:
                     self._say("stopping, the workers end what they read; Ctrl-C again ends it now")
-                self._stops = 1
                 stack.stop(self._grace_s, hurry=lambda: self._stops > 1)
                 self._say("stopped")
 
