@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from store_world import RETENTION, World
 from valkey_server import ValkeyServer
 from worker_processes import ServiceProcesses, Start
@@ -17,6 +18,11 @@ from workers.store_memory import MemoryStore
 from workers.store_redis import RedisStore
 
 _PREFIXES = itertools.count()
+# the same examples in every run, and no look at the clock
+settings.register_profile(
+    "docroute", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("docroute")
 
 
 @pytest.fixture(scope="session")

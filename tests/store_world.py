@@ -8,10 +8,11 @@ from workers.service_settings import RetentionSettings
 from workers.store import Store
 
 LONG_S = 600.0
-SHORT_S = 0.3
+SHORT_S = 0.6
 """Long enough for the few calls that must come before it is over, on a busy machine too."""
-RETENTION = RetentionSettings(finished_s=1.0, dead_s=2.0)
-EXPIRED_S = 1.1
+RETENTION = RetentionSettings(finished_s=2.0, dead_s=6.0)
+EXPIRED_S = 2.1
+DEAD_EXPIRED_S = 6.1
 
 
 @dataclass

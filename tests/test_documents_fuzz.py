@@ -111,9 +111,8 @@ def read_whole(data: bytes) -> None:
         assert "\n" not in str(exc)  # noqa: PT017
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", SEEDS)
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(mutations=st.lists(MUTATION, min_size=1, max_size=6))
 def test_a_damaged_document_gives_pages_or_a_document_error(
     originals: dict[str, bytes], name: str, mutations: list[tuple[str, float, int, bytes]]
@@ -124,8 +123,7 @@ def test_a_damaged_document_gives_pages_or_a_document_error(
     read_whole(data)
 
 
-@pytest.mark.timeout(120)
-@settings(max_examples=50, deadline=None, derandomize=True, database=None)
+@settings(max_examples=50)
 @given(
     head=st.sampled_from(
         [b"", b"%PDF-1.7\n", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"RIFF\0\0\0\0WEBPVP8X"]

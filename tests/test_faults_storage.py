@@ -114,7 +114,7 @@ def webhooks(host: str, secret_file: Path) -> dict[str, str]:
         "DOCROUTE_SERVICE__WEBHOOKS__SECRET_FILE": str(secret_file),
         "DOCROUTE_SERVICE__WEBHOOKS__ALLOW_HTTP": "true",
         "DOCROUTE_SERVICE__WEBHOOKS__ALLOW_PRIVATE": "true",
-        "DOCROUTE_SERVICE__WEBHOOKS__TIMEOUT_S": "1.0",
+        "DOCROUTE_SERVICE__WEBHOOKS__TIMEOUT_S": "5.0",
         "DOCROUTE_SERVICE__WEBHOOKS__ATTEMPTS": "2",
         "DOCROUTE_SERVICE__WEBHOOKS__WAIT_S": "0.2",
     }

@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 from steps_world import PAGE, SURE
 from valkey_server import free_port
-from worker_processes import STOP_S, ServiceProcesses, wait_for
+from worker_processes import PATIENT, STOP_S, ServiceProcesses, wait_for
 
 from router.errors import SettingsError
 from workers.flower_auth import cookie_secret, credentials_file, is_loopback, read_credentials
@@ -47,7 +47,7 @@ def service(tmp_path_factory, valkey_url):
     from workers.service_settings import BrokerSettings
 
     folder = tmp_path_factory.mktemp("flower")
-    running = ServiceProcesses(folder, BrokerSettings(url=valkey_url, key_prefix="flower:"), [SURE])
+    running = ServiceProcesses(folder, BrokerSettings(url=valkey_url, key_prefix="flower:"), [SURE], **PATIENT)
     (folder / "auth").write_text(USER + "\n")
     running.port = free_port()
     running.environment |= {
@@ -61,7 +61,9 @@ def service(tmp_path_factory, valkey_url):
         running.start("intake", "fast")
         wait_for(lambda: ask(running.port, "/healthcheck")[0] == 200, "Flower answers")
         wait_for(
-            lambda: len(json.loads(ask(running.port, "/api/workers?refresh=1", USER)[1] or "{}")) == 2,
+            lambda: (
+                (seen := ask(running.port, "/api/workers?refresh=1", USER))[0] == 200 and len(json.loads(seen[1])) == 2
+            ),
             "it sees the workers",
         )
         running.submit(PAGE, "j1", uri="file:///in/bill.png")

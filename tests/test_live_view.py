@@ -138,11 +138,11 @@ def test_counts_of_jobs_that_run_and_have_ended_add_up(store):
 
 def test_a_look_that_runs_when_the_stack_stops_is_waited_for_and_tells_of_no_closed_connection(store):
     class Slow(Watch):
-        looking, closed = threading.Event(), threading.Event()
+        looking = threading.Event()
 
         def look(self):
             self.looking.set()
-            self.closed.wait(0.2)
+            pulse._stopped.wait(10)
             raise ValueError("I/O operation on closed file")
 
     pulse = Pulse(Slow(store), store)

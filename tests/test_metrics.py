@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from steps_world import PAGE, SURE
 from valkey_server import free_port
-from worker_processes import ServiceProcesses, wait_for
+from worker_processes import PATIENT, ServiceProcesses, wait_for
 
 from backends.base import EngineState, ModelFacts
 from router.errors import SettingsError, StoreError
@@ -158,7 +158,7 @@ def test_a_lane_with_an_engine_says_when_it_is_dead_and_how_large_its_batches_ar
 
 def test_a_worker_serves_what_its_steps_did_in_its_children_too(tmp_path, broker_settings):
     ports = {"intake": free_port(), "fast": free_port()}
-    service = ServiceProcesses(tmp_path, broker_settings, [SURE])
+    service = ServiceProcesses(tmp_path, broker_settings, [SURE], **PATIENT)
     try:
         for stage, port in ports.items():
             service.environment["DOCROUTE_SERVICE__MONITORING__PORT"] = str(port)
@@ -168,12 +168,14 @@ def test_a_worker_serves_what_its_steps_did_in_its_children_too(tmp_path, broker
             assert get(port, "/live") == (200, "ok\n")
         service.submit(PAGE, "j1")
         service.wait_until_ended(1)
-        wait_for(lambda: "docroute_steps_total" in get(ports["intake"], "/metrics")[1], "the child's report came")
+        steps = ("docroute_step_seconds_count", "intake"), ("docroute_results_total", "done")
+        for port, step in zip(ports.values(), steps, strict=True):
+            wait_for(lambda port=port, step=step: step in values(get(port, "/metrics")[1]), f"{step} came")
         intake, fast = (values(get(port, "/metrics")[1]) for port in ports.values())
         assert intake["docroute_step_seconds_count", "intake"] == 1
         assert fast["docroute_results_total", "done"] == 1
         assert fast["docroute_fields_total",] == fast["docroute_field_confidence_count", "fast"] == 2
-        assert '"job": "j1", "stage": "fast"' in service.log.read_text()
+        wait_for(lambda: '"job": "j1", "stage": "fast"' in service.log.read_text(), "the step is in the log")
     finally:
         service.stop()
 

@@ -162,7 +162,7 @@ def test_nobody_listening_can_pass():
         lane.model.generate_batch([GenerationRequest("x", (), 8)])
 
 
-@pytest.mark.parametrize("reply", [Reply(delay_s=1.0), Reply(body=b"x" * 200, drip_s=0.05)])
+@pytest.mark.parametrize("reply", [Reply(delay_s=10.0), Reply(body=b"x" * 200, drip_s=0.05)])
 def test_a_server_that_does_not_end_is_given_up(server, reply):
     server.always = reply
     lane = create(url=server.url("/v1"), model="m", timeout_s=0.3, attempts=1)

@@ -73,7 +73,7 @@ def test_an_empty_page_grounds_nothing():
     assert ground("12.00", [], 1, "amount") is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.text(alphabet="abcdef12", min_size=1, max_size=8), min_size=1, max_size=12), st.data())
 def test_words_of_the_page_are_always_found(texts, data):
     words = page_of(" ".join(texts))
@@ -82,7 +82,7 @@ def test_words_of_the_page_are_always_found(texts, data):
     assert ground(" ".join(w.text for w in words[first : last + 1]), words, 1).score == 1.0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=30), st.sampled_from(["text", "date", "amount", "identifier"]))
 def test_any_value_is_judged_without_error(value, kind):
     found = ground(value, PAGE, 1, kind)

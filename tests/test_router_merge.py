@@ -242,7 +242,7 @@ OTHERS = st.lists(st.tuples(VALUES.filter(bool), UNIT), max_size=3)
 READINGS = st.lists(st.builds(reading, st.sampled_from(NAMES), VALUES, UNIT, OTHERS), max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(READINGS, READINGS)
 def test_merge_never_makes_up_a_value_and_keeps_probabilities_in_range(fast, deep):
     for name, field in merged(fast, deep).items():
@@ -253,7 +253,7 @@ def test_merge_never_makes_up_a_value_and_keeps_probabilities_in_range(fast, dee
         assert field.chosen.confidence is None or 0.0 <= field.chosen.confidence <= 1.0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(VALUES, VALUES, st.floats(0, 1), st.floats(0, 1))
 def test_without_a_margin_or_tie_the_order_of_lanes_does_not_matter(a, b, p, q):
     for name in ("supplier_name", "business_abn"):
@@ -264,7 +264,7 @@ def test_without_a_margin_or_tie_the_order_of_lanes_does_not_matter(a, b, p, q):
             assert one.chosen.value == two.chosen.value or one.rule == "agree"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(READINGS)
 def test_merging_a_lane_with_itself_changes_no_value(readings):
     fields = merged(readings, readings)

@@ -132,7 +132,7 @@ KINDS = ("text", "date", "amount", "identifier", "boolean", "enum", "table")
 PRINTED = st.text(alphabet="0123456789 .,'-/()O€$RMmaijulnovdec\u00a0\u0301%:", max_size=30)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(kind=st.sampled_from(KINDS), raw=st.one_of(st.text(max_size=40), PRINTED), day_first=st.booleans())
 def test_normalise_never_raises_and_is_idempotent(kind, raw, day_first):
     once = normalise(kind, raw, day_first, ("invoice", "Tax Invoice", "no"))
@@ -140,7 +140,7 @@ def test_normalise_never_raises_and_is_idempotent(kind, raw, day_first):
         assert normalise(kind, once.value, day_first, ("invoice", "Tax Invoice", "no")).value == once.value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.text(max_size=60), PRINTED))
 def test_found_spans_lie_in_the_text_in_order_and_do_not_overlap(text):
     for spans in (find_dates(text), find_amounts(text)):

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-DEADLINE_S = 150
+DEADLINE_S = 280
 
 
 def run(module: str, *options: str) -> dict:

@@ -142,7 +142,7 @@ def test_a_second_signal_ends_it_at_once_and_the_document_is_read_after_the_next
     script = tmp_path / "script.json"
     script.write_text(json.dumps([{"delay_s": 600.0}]))
     slow = {"DOCROUTE_LANES__OPTIONS__FAKE__SCRIPT": str(script)}
-    soon = {"DOCROUTE_SERVICE__STEPS__LEASE_S": "2.0", "DOCROUTE_SERVICE__STEPS__SWEEP_EVERY_S": "0.5"}
+    soon = {"DOCROUTE_SERVICE__STEPS__LEASE_S": "10.0", "DOCROUTE_SERVICE__STEPS__SWEEP_EVERY_S": "0.5"}
     up = Up(tmp_path, "--workers", "intake=1,fast=1", **slow | soon)
     up.wait_until("ready:")
     job_id = up.docroute("submit", SAMPLE, "--tier", "fast").stdout.split()[0]

@@ -1,7 +1,7 @@
 """One body of tests over every store: dead letters, webhooks, retention, locks."""
 
 import pytest
-from store_world import EXPIRED_S, LONG_S, SHORT_S
+from store_world import DEAD_EXPIRED_S, EXPIRED_S, LONG_S, SHORT_S
 
 from workers.jobs import STAGES, STATES
 
@@ -41,7 +41,7 @@ def test_a_revived_job_waits_again_for_the_stage_it_died_in(world):
     assert store.dead() == store.due_webhooks(10, LONG_S) == []
     assert ids(store.due(10, LONG_S)) == ["job"]
     assert not store.revive("job")
-    world.sleep(2 * EXPIRED_S)
+    world.sleep(DEAD_EXPIRED_S)
     assert store.purge(10) == 0, "it lives on past the time it would have been kept as a dead letter"
     assert store.finish("job", world.begin(stage="fast"), "done", "r", None, {})
     assert world.kinds()[-4:] == ["dead", "revived", "started", "finished"]
@@ -154,7 +154,7 @@ def test_dead_letters_are_kept_longer(world):
     world.sleep(EXPIRED_S)
     assert world.store.purge(10) == 0
     assert world.store.get("job") is not None
-    world.sleep(EXPIRED_S)
+    world.sleep(DEAD_EXPIRED_S - EXPIRED_S)
     assert world.store.purge(10) == 1
     assert everywhere(world.store) == set()
 

@@ -154,7 +154,7 @@ def test_jobs_outlive_a_crash_of_the_server(valkey_server):
 
 
 def test_a_server_that_is_silent_for_a_while_loses_and_doubles_nothing(valkey_server, no_waiting):
-    store = store_of(BrokerSettings(url=valkey_server.url), timeout_s=0.2)
+    store = store_of(BrokerSettings(url=valkey_server.url), timeout_s=1.0)
     world = World(store, lambda _: None)
     world.create()
     token = world.begin()

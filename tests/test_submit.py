@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -106,7 +105,7 @@ def test_processes_that_submit_the_same_at_once_make_one_job_of_each_document(se
     )
     command = [sys.executable, "-W", "ignore", "-c", SUBMITTER, str(time.time() + 8), *map(str, paths)]
     running = [subprocess.Popen(command, env=own, stdout=subprocess.PIPE, text=True) for _ in range(8)]
-    made = [int(process.communicate(timeout=60)[0]) for process in running]
+    made = [int(process.communicate(timeout=150)[0]) for process in running]
     assert sum(made) == 10
     jobs = client.store.jobs(limit=100)
     assert {job.spec.uri for job in jobs} == set(map(str, paths))
@@ -182,10 +181,15 @@ def test_a_full_intake_says_busy_and_when_to_come_back(settings):
 def test_many_wait_while_the_service_is_busy_and_lose_none(settings, tmp_path):
     paths = documents(tmp_path / "in", 4)
     with Client(with_service(settings, "load", intake_limit=2)) as client:
-        timer = threading.Timer(0.5, lambda: [client.cancel(job.id) for job in client.store.waiting("intake", 9)])
-        timer.start()
-        made = list(client.submit_many([*paths[:2], tmp_path / "gone.png", *paths[2:]]))
-        timer.join()
+        busy = []
+
+        def make_room(refused):
+            busy.append(refused)
+            for job in client.store.waiting("intake", 9):
+                client.cancel(job.id)
+
+        made = list(client.submit_many([*paths[:2], tmp_path / "gone.png", *paths[2:]], on_busy=make_room))
+    assert busy
     assert [bool(one.error) for one in made] == [False, False, True, False, False]
     assert made[2].source.endswith("gone.png")
     assert len({one.job_id for one in made if not one.error}) == 4

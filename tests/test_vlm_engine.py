@@ -128,11 +128,14 @@ def _long(family):
 
 
 def test_a_cancelled_request_frees_its_slot(family):
+    endless = _long(family)
     with Engine(family, settings(slots=1)).start() as engine:
-        first = engine.submit(_long(family), 64)
+        family.gate.clear()
+        first = engine.submit(endless, 64)
         waiting = engine.submit(family.request(2), 64)
         assert first.cancel()
         assert waiting.cancel()
+        family.gate.set()
         assert engine.submit(family.request(3), 5).result(30).tokens == family.generate(family.request(3), 5)
     assert engine.waiting() == 0
 
@@ -227,7 +230,7 @@ def test_closing_finishes_what_was_submitted_or_cancels_it(family):
     engine.close()
     assert all(future.result(0).tokens for future in futures)
     hasty = Engine(family, settings(slots=1)).start()
-    futures = [hasty.submit(family.request(seed), 60) for seed in range(6)]
+    futures = [hasty.submit(family.request(seed), 60) for seed in range(40)]
     hasty.close(drain=False)
     assert any(future.cancelled() for future in futures)
     assert all(future.done() for future in futures)

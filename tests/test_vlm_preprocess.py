@@ -64,7 +64,7 @@ def test_resizing_on_a_device_without_a_byte_kernel_gives_the_same_levels():
 
 @pytest.mark.parametrize("min_tiles", [1, 3, 6])
 @given(width=st.integers(1, 5000), height=st.integers(1, 5000), max_tiles=st.integers(6, 12))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_grid_is_the_reference_processor_s(min_tiles, width, height, max_tiles):
     reference = transformers.models.got_ocr2.image_processing_got_ocr2.get_optimal_tiled_canvas
     grid = tile_grid(width, height, max_tiles, min_tiles, 448)
@@ -89,7 +89,7 @@ def test_the_llama_canvas_equals_the_reference_processor_s(max_tiles):
 
 
 @given(width=st.integers(1, 6000), height=st.integers(1, 6000))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_llama_sizes_are_the_reference_processor_s(width, height):
     reference = transformers.models.mllama.image_processing_mllama
     rows_px, columns_px = reference.get_optimal_tiled_canvas(height, width, 4, 560)
@@ -134,7 +134,7 @@ def test_letters_small_on_the_page_itself_need_no_enlarging():
     bounds=st.tuples(st.integers(1, 12), st.integers(1, 12)).map(sorted),
     budget=st.integers(1, 120),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_plans_stay_within_bounds_and_budget(sides, glyph, bounds, budget):
     pages = [PageShape(width, height, glyph) for width, height in sides]
     plans = plan_pages(pages, TileLimits(*bounds), 448, budget)

@@ -20,7 +20,7 @@ def test_pieces_joined_are_the_text(tokenizer):
     text_of = TokenText(tokenizer)
 
     @given(st.text())
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     def check(text):
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         pieces = text_of.pieces(ids)
@@ -34,7 +34,7 @@ def test_any_ids_give_what_the_tokenizer_decodes(tokenizer):
     text_of = TokenText(tokenizer)
 
     @given(st.lists(st.integers(0, len(tokenizer) - 1), max_size=40))
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     def check(ids):
         decoded = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         spoken = [ids[place] for place in text_of.spoken(ids)]

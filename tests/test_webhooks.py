@@ -224,7 +224,7 @@ def test_a_result_that_vanished_or_is_too_large_still_tells_the_state(receiver, 
 
 
 def test_slow_receivers_do_not_hold_up_the_others(receiver, store, blobs, notifier):
-    receiver.pages["/slow"] = Reply(delay_s=4)
+    receiver.pages["/slow"] = Reply(delay_s=2)
     for number in range(20):
         finished_job(store, blobs, receiver.url("/slow" if number == 0 else "/"), f"job{number}")
     assert notifier.run_once(limit=20) == 20

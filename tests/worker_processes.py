@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,13 @@ from workers.store_redis import make_store
 needs_children = pytest.mark.skipif(
     not Path("/proc/self/task").exists(), reason="needs Linux's list of child processes"
 )
-DEADLINE_S = 60.0
-STOP_S = 30.0
+DEADLINE_S = 180.0
+STOP_S = 120.0
 POLL_S = 0.05
+HEALS_S = 10.0
+PATIENT = {"DOCROUTE_SERVICE__STEPS__LEASE_S": "60", "DOCROUTE_SERVICE__STEPS__PUBLISH_GRACE_S": "60"}
+"""Variables of tests in which no worker dies: one that stands still for seconds on a busy machine is not taken for
+dead."""
 
 
 def wait_for(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
@@ -63,11 +67,11 @@ class ServiceProcesses:
         self.log = folder / "workers.log"
 
     def _prepare(self, broker: BrokerSettings, script: list[dict[str, Any]]) -> dict[str, str]:
-        files: Mapping[str, object] = {"schemas/note.json": SCHEMA, "policy.json": POLICY, "script.json": script}
-        for name, content in files.items():
+        for name, content in {"schemas/note.json": SCHEMA, "policy.json": POLICY}.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(content))
+        self.write_script(*script)
         (self.folder / "documents").mkdir(exist_ok=True)
         return {
             "DOCROUTE_SERVICE__BROKER__URL": broker.url,
@@ -87,6 +91,10 @@ class ServiceProcesses:
             "DOCROUTE_POLICY__FILE": str(self.folder / "policy.json"),
             "DOCROUTE_PROCESSES": "1",
         }
+
+    def write_script(self, *rules: dict[str, Any]) -> None:
+        """Say how the lanes of workers that start from now on read."""
+        (self.folder / "script.json").write_text(json.dumps(rules))
 
     # -- processes
     def start(
@@ -160,11 +168,16 @@ class ServiceProcesses:
         return sum(counts[state] for state in FINAL)
 
     def assert_sound(self, expected: int, max_attempts: int = 3) -> None:
-        """Every job has ended, once, with one result that can be read, and logs and indexes say the same."""
+        """Every job has ended, once, with one result that can be read, and logs and indexes say the same.
+
+        What a dead worker left is cleared away right after the end of its job, so it may lie there for a moment more.
+        """
         broker = self.settings.service.broker
         with connect(broker) as client:
             place = Place(self.store, client, broker.key_prefix, self.blobs, self.folder / "blobs")
-            problems = service_problems(place, expected, max_attempts)
+            given_up_at = time.monotonic() + HEALS_S
+            while (problems := service_problems(place, expected, max_attempts)) and time.monotonic() < given_up_at:
+                time.sleep(POLL_S)
         if problems:
             said = "\n".join([*problems[:20], self.log.read_text(errors="replace")[-6000:]])
             raise AssertionError(f"{len(problems)} problems:\n{said}")
