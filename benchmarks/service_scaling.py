@@ -93,7 +93,11 @@ def measure(documents: int, delay_s: float, rounds: int) -> dict[str, Any]:
         folder = Path(name)
         script = folder / "fake.json"
         script.write_text(json.dumps([{"delay_s": delay_s}]), encoding="utf-8")
-        environment = prepare(folder, url) | {"DOCROUTE_LANES__OPTIONS__FAKE__SCRIPT": str(script)}
+        environment = prepare(folder, url) | {
+            "DOCROUTE_LANES__OPTIONS__FAKE__SCRIPT": str(script),
+            # documents wait without a message until the clock starts; workers must not miss them and send their own
+            "DOCROUTE_SERVICE__STEPS__PUBLISH_GRACE_S": str(DEADLINE_S),
+        }
         bench = Bench(load_settings(environment, folder))
         for turn in range(rounds):
             for processes in PROCESSES:
