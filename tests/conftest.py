@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import itertools
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ settings.register_profile(
     "docroute", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("docroute")
+# a shell lets what it starts in the background ignore Ctrl-C, and so would every process that the tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
