@@ -9,7 +9,7 @@ from pathlib import Path
 from valkey_server import free_port
 from worker_processes import wait_for
 
-STOP_S = 120.0
+STOP_S = 60.0
 
 
 def free_ports(count: int) -> int:

@@ -11,8 +11,8 @@ LONG_S = 600.0
 SHORT_S = 0.6
 """Long enough for the few calls that must come before it is over, on a busy machine too."""
 RETENTION = RetentionSettings(finished_s=2.0, dead_s=6.0)
-EXPIRED_S = 2.1
-DEAD_EXPIRED_S = 6.1
+EXPIRED_S = RETENTION.finished_s + 0.1
+DEAD_EXPIRED_S = RETENTION.dead_s + 0.1
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """`docroute doctor`: what it finds in a service that is well, and in many that are not."""
 
 import json
-import re
 
 import pytest
 from service_work import command_line, fake_settings
@@ -15,7 +14,7 @@ from workers.doctor import examine
 from workers.jobs import STAGES, JobSpec
 from workers.presence import FORGOTTEN_S, SILENT_S, Presence, present_workers
 from workers.service_settings import BrokerSettings
-from workers.store_redis import make_store
+from workers.store_redis import RedisStore, make_store
 from workers.submit import with_broker
 
 
@@ -245,9 +244,11 @@ def test_allow_lists_and_schemas_are_looked_at(settings, tmp_path):
 
 def test_jobs_that_wait_long_or_are_dead_are_told(settings, monkeypatch):
     store = make_store(settings.service)
-    store.create("j1", JobSpec(document_id="a" * 64))
-    checks = examine(settings)
-    assert re.search(r"1 jobs wait, the oldest for \d+ s", named(checks, "intake queue").detail)
+    job, _ = store.create("j1", JobSpec(document_id="a" * 64))
+    with monkeypatch.context() as stopped_clock:
+        stopped_clock.setattr(RedisStore, "now", lambda self: job.created_at)
+        checks = examine(settings)
+    assert "1 jobs wait, the oldest for 0 s" in named(checks, "intake queue").detail
     assert named(examine(changed(settings, "load", intake_limit=1)), "intake queue").state == "fail"
     monkeypatch.setattr(doctor_queues, "LONG_WAIT_S", -1.0)
     assert named(examine(settings), "intake queue").state == "warn"

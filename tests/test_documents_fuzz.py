@@ -111,6 +111,7 @@ def read_whole(data: bytes) -> None:
         assert "\n" not in str(exc)  # noqa: PT017
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", SEEDS)
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(mutations=st.lists(MUTATION, min_size=1, max_size=6))
@@ -123,6 +124,7 @@ def test_a_damaged_document_gives_pages_or_a_document_error(
     read_whole(data)
 
 
+@pytest.mark.timeout(120)
 @settings(max_examples=50)
 @given(
     head=st.sampled_from(

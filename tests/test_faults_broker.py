@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from steps_world import NO_NUMBER, SURE
 from valkey_server import ValkeyServer
-from worker_processes import PATIENT, Start, page, wait_for
+from worker_processes import PATIENT, Start, page, run_first, wait_for
 
 from benchmarks.tcp_proxy import TcpProxy
 from router.errors import StoreError
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.redis
 DOCUMENTS = 40
 CUT_S = 8.0
 FULL_S = 4.0
-THROUGH_ALL = (SURE, NO_NUMBER, {"delay_s": 0.2})
+THROUGH_ALL = (SURE, NO_NUMBER, {"delay_s": 0.5})
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_cut_between_workers_and_the_server_loses_nothing(
     during = s.ended()
     proxy.heal()
     s.wait_until_ended(DOCUMENTS + 10)
-    assert during <= DOCUMENTS
+    assert during < DOCUMENTS
     assert s.store.counts()["done"] == DOCUMENTS + 10
     assert [worker.poll() for worker in workers] == [None] * 3
     s.assert_sound(DOCUMENTS + 10)
@@ -121,7 +121,7 @@ def test_a_worker_that_slept_past_its_lease_changes_nothing_when_it_wakes(servic
     s.wait_until_ended(1)
     s.go_on(sleeper)
     wait_for(lambda: "late" in s.kinds("slow"), "the sleeper was told that it is late")
-    wait_for(lambda: s.log.read_text().count("job slow: fast late") >= 1, "it has dropped its result")
+    wait_for(lambda: s.log.read_text().count("job slow: fast late") == 1, "it has dropped its result")
     assert s.store.statistics()["late"] >= 1
     s.assert_sound(1)
 
@@ -143,7 +143,4 @@ def test_workers_whose_clocks_differ_by_an_hour_do_each_job_once(service: Start,
 
 def shifted_clock(folder: Path, seconds: float) -> str:
     """Make a folder for PYTHONPATH by which a process's clock is wrong."""
-    folder.mkdir()
-    lines = ["import time", "right = time.time", f"time.time = lambda: right() + {seconds}"]
-    (folder / "sitecustomize.py").write_text("\n".join(lines))
-    return str(folder)
+    return run_first(folder, f"import time\nright = time.time\ntime.time = lambda: right() + {seconds}")

@@ -6,7 +6,7 @@ import time
 import pytest
 from steps_world import NO_NUMBER, SURE
 from valkey_server import ValkeyServer
-from worker_processes import DEADLINE_S, PATIENT, Start, page, wait_for
+from worker_processes import DEADLINE_S, PATIENT, Start, page, run_first, wait_for
 
 from benchmarks.service_invariants import blobs_by_job
 from workers.jobs import STAGES, Stage
@@ -70,12 +70,10 @@ def test_the_server_killed_while_workers_are_killed_too(service: Start, valkey_s
 @pytest.mark.parametrize("moment", ["results", "extractions"])
 def test_what_a_worker_wrote_before_it_was_killed_is_cleared_away(service: Start, moment: str) -> None:
     s = service(SURE, NO_NUMBER)
-    folder = s.folder / "killer"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(DIES_AFTER_WRITING.format(moment=moment))
+    killer = run_first(s.folder / "killer", DIES_AFTER_WRITING.format(moment=moment))
     stage: Stage = "deep" if moment == "results" else "fast"
     s.start(*(other for other in STAGES if other != stage))
-    (killed,) = s.start(stage, PYTHONPATH=str(folder))
+    (killed,) = s.start(stage, PYTHONPATH=killer)
     s.submit(page(0), "job")
     assert killed.wait(DEADLINE_S) == -9
     assert len(blobs_by_job(s.folder / "blobs", moment)["job"]) == 1

@@ -17,6 +17,7 @@ from worker_processes import (
     children_of,
     needs_children,
     page,
+    run_first,
     wait_for,
 )
 
@@ -28,6 +29,7 @@ from workers.service_settings import BrokerSettings
 pytestmark = pytest.mark.redis
 STARTS_SLOWLY = f"""
 import time
+import workers.app
 
 def make_slowly(*arguments, make=workers.app.make_app):
     time.sleep({DEADLINE_S})
@@ -35,6 +37,7 @@ def make_slowly(*arguments, make=workers.app.make_app):
 
 workers.app.make_app = make_slowly
 """
+BEATS_SELDOM = "import workers.presence; workers.presence.BEAT_S = 3600.0"
 
 
 def assert_ended_once(service: ServiceProcesses, job_id: str) -> None:
@@ -47,14 +50,6 @@ def assert_ended_once(service: ServiceProcesses, job_id: str) -> None:
 
 def results(service: ServiceProcesses, job_id: str) -> list[str]:
     return [f"results/{path.name}" for path in (service.folder / "blobs" / "results").glob(f"{job_id}.*")]
-
-
-def site(service: ServiceProcesses, lines: str) -> str:
-    """Make a folder for PYTHONPATH by which a worker runs these lines first, with its modules there."""
-    folder = service.folder / "site"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(f"import workers.app, workers.presence\n{lines}")
-    return str(folder)
 
 
 def test_documents_go_through_three_stages_and_messages_that_come_twice_change_nothing(service: Start) -> None:
@@ -227,7 +222,7 @@ def test_a_worker_that_is_told_to_stop_under_load_ends_what_it_has_begun(service
 def test_a_worker_that_is_told_to_stop_while_it_starts_ends_well(service: Start, stage: Stage) -> None:
     s = service(SURE)
     broker = s.settings.service.broker
-    (worker,) = s.start(stage, PYTHONPATH=site(s, STARTS_SLOWLY))
+    (worker,) = s.start(stage, PYTHONPATH=run_first(s.folder / "site", STARTS_SLOWLY))
     wait_for(lambda: present_workers(broker), "the worker has begun to start")
     assert "is not there yet" in present_workers(broker)[0].problem
     assert s.terminate(worker) == [0]
@@ -237,7 +232,7 @@ def test_a_worker_that_is_told_to_stop_while_it_starts_ends_well(service: Start,
 def test_a_worker_says_that_it_is_ready_as_soon_as_it_is(service: Start) -> None:
     s = service(SURE)
     broker = s.settings.service.broker
-    s.start("intake", "fast", PYTHONPATH=site(s, "workers.presence.BEAT_S = 3600.0"))
+    s.start("intake", "fast", PYTHONPATH=run_first(s.folder / "site", BEATS_SELDOM))
     wait_for(lambda: len(present_workers(broker)) == 2, "both have begun to start")
     wait_for(lambda: not any(worker.problem for worker in present_workers(broker)), "both are ready")
 

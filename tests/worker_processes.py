@@ -28,7 +28,8 @@ needs_children = pytest.mark.skipif(
     not Path("/proc/self/task").exists(), reason="needs Linux's list of child processes"
 )
 DEADLINE_S = 180.0
-STOP_S = 120.0
+STOP_S = 30.0
+"""Not longer: a worker that waits in vain for a result of a process does so for half a minute."""
 POLL_S = 0.05
 HEALS_S = 10.0
 PATIENT = {"DOCROUTE_SERVICE__STEPS__LEASE_S": "60", "DOCROUTE_SERVICE__STEPS__PUBLISH_GRACE_S": "60"}
@@ -46,6 +47,13 @@ def wait_for(condition: Callable[[], object], what: str, deadline_s: float = DEA
 def page(number: int) -> bytes:
     """A small page, different for every number."""
     return encode(picture(80, 100 + number), "PNG")
+
+
+def run_first(folder: Path, lines: str) -> str:
+    """Make a folder for PYTHONPATH by which a process runs these lines before its own."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(lines)
+    return str(folder)
 
 
 def children_of(process: subprocess.Popen[bytes]) -> list[int]:

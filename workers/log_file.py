@@ -10,6 +10,8 @@ from typing import IO
 MAX_BYTES = 10_000_000
 OLD_FILES = 2
 LONGEST_LINE = 65_536
+LAST_WORDS_S = 2.0
+"""What a process has said before its end is in its log well within this."""
 _TAIL_BYTES = 20_000
 
 
@@ -19,16 +21,20 @@ class LogFile:
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         self.path = path
         self._max_bytes = max_bytes
+        self._writer: threading.Thread | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def follow(self, output: IO[bytes]) -> threading.Thread:
         """Start the thread that writes what a process says until it says no more."""
         thread = threading.Thread(target=self._run, args=(output,), name=f"log {self.path.name}", daemon=True)
         thread.start()
+        self._writer = thread
         return thread
 
     def last_line(self) -> str:
-        """Return the last line that says something, empty when there is none."""
+        """Return the last line that says something, empty when there is none; for a process that has ended."""
+        if self._writer is not None:
+            self._writer.join(LAST_WORDS_S)
         try:
             with self.path.open("rb") as file:
                 file.seek(max(0, self.path.stat().st_size - _TAIL_BYTES))

@@ -44,6 +44,10 @@ class Record:
         """Return whether the job waits for a stage."""
         return self.waiting_since is not None and self.job.stage == stage
 
+    def lease_of(self, token: int) -> Lease | None:
+        """Return the job's lease if it is the token's."""
+        return self.job.lease if self.job.lease and self.job.lease.token == token else None
+
     def webhook(self) -> Webhook:
         """Return the job's notification."""
         url = self.job.spec.callback_url or ""
@@ -90,7 +94,7 @@ class MemoryRecords:
         record = self._find(job_id)
         if record is not None and (token, call) in record.calls:
             return True
-        if record is not None and record.job.lease and record.job.lease.token == token:
+        if record is not None and record.lease_of(token):
             return record
         self._counters["late"] += 1
         if record is not None:

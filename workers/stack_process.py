@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -21,8 +20,6 @@ LONGEST_WAIT_S = 30.0
 SETTLED_S = 60.0
 """A process that ran for so long is started again without a longer wait."""
 WRONG_USAGE = 2
-LAST_WORDS_S = 2.0
-"""What a process has said before its end is in its log well within this."""
 _READ_BYTES = 65_536
 
 
@@ -84,7 +81,6 @@ class StackProcess:
         self._guard = guard
         self._say = say
         self._process: subprocess.Popen[bytes] | None = None
-        self._writes_log: threading.Thread | None = None
         self._wait_s = FIRST_WAIT_S
         self._start_at = 0.0
 
@@ -115,7 +111,7 @@ class StackProcess:
         with suppress(OSError):
             self._process.stdin.write(program.stdin.encode())
             self._process.stdin.close()
-        self._writes_log = self.log.follow(self._process.stdout)
+        self.log.follow(self._process.stdout)
 
     def watch(self) -> None:
         """Start it again when it has died and its wait is over; raise `StackError` when it never came up."""
@@ -162,8 +158,6 @@ class StackProcess:
         with suppress(ProcessLookupError):  # before its number is free for another
             os.killpg(self._process.pid, signal.SIGKILL)
         code = self._process.wait()
-        if self._writes_log is not None:
-            self._writes_log.join(LAST_WORDS_S)
         self._forget()
         return code
 

@@ -75,10 +75,11 @@ class MemoryStore(MemoryEnded):
     def renew(self, job_id: str, token: int, lease_s: float) -> bool:
         with self._lock:
             record = self._find(job_id)
-            if record is None or record.job.lease is None or record.job.lease.token != token:
+            lease = record and record.lease_of(token)
+            if not record or not lease:
                 return False
-            lease = record.job.lease.model_copy(update={"until": self._clock() + lease_s})
-            record.job = record.job.model_copy(update={"lease": lease})
+            renewed = lease.model_copy(update={"until": self._clock() + lease_s})
+            record.job = record.job.model_copy(update={"lease": renewed})
             return True
 
     def advance(
