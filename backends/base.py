@@ -6,7 +6,7 @@ has one primitive, `generate_batch`; `backends.extract.ModelLane` makes a lane o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -49,8 +49,9 @@ class GenerationRequest:
 
     `document_id`, `filename` and `tier` are for logs and for scripted answers; they are no part of what a model sees.
     `glyph_heights_px` are the heights of a lower-case letter in each image's pixels, None where unknown, or empty: a
-    model that chooses an image's resolution measures what it is not told. `answer_schema` is the JSON schema of the
-    answer where JSON is asked for, for models that can be held to one.
+    model that chooses an image's resolution measures what it is not told. `captions` are texts before the images, one
+    for each, or empty. `answer_schema` is the JSON schema of the answer where JSON is asked for, for models that can be
+    held to one.
     """
 
     prompt: str
@@ -60,12 +61,13 @@ class GenerationRequest:
     filename: str = ""
     tier: Tier = "fast"
     glyph_heights_px: tuple[float | None, ...] = ()
+    captions: tuple[str, ...] = ()
     answer_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A model's answer; `tokens` joined are `text`.
+    """A model's answer; `tokens` joined are `text`. The token that ended the answer is the last one, an empty piece.
 
     Aligned with `tokens`, or empty where a model gives none: `token_logprobs` are natural logarithms of the chosen
     tokens' probabilities, `token_entropies` are in nats, `token_margins` differences between the two largest
@@ -94,6 +96,23 @@ class Model(Protocol):
 
     def generate_batch(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Return one `Generation` for every request, in order."""
+        ...
+
+
+Dialogue = Generator[GenerationRequest, Generation, None]
+"""Requests about the same images, one after the other: each is sent the answer to the one before.
+
+Every request could be asked alone: its prompt says all that the model needs to know. All of them hold the same tuple of
+images, so that a model may keep what it made of them.
+"""
+
+
+@runtime_checkable
+class ConversingModel(Protocol):
+    """A model that reads the images of a dialogue once."""
+
+    def converse(self, dialogues: Sequence[Dialogue]) -> None:
+        """Run all dialogues to their ends, at the same time; raise what a request or a dialogue raises."""
         ...
 
 
