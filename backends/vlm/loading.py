@@ -23,6 +23,7 @@ from backends.vlm.quantize import (
     check_quantised,
     choose,
     footprint,
+    keep_unpackable,
 )
 from backends.vlm.tiling import TileLimits
 from router.errors import BackendError, BackendUnavailableError
@@ -187,6 +188,7 @@ def _model(folder: Path, precision: Precision, device: torch.device) -> Any:
         raise BackendUnavailableError(f"{precision} weights need another package: {exc}") from exc
     except (OSError, ValueError, RuntimeError, KeyError) as exc:
         raise BackendError(f"the weights of {folder} cannot be loaded: {exc}") from exc
+    keep_unpackable(model)
     return model.eval()
 
 

@@ -31,6 +31,8 @@ WHOLE_SLOTS = 8
 """Whole weights are kept only where so many slots fit beside them: on a full card a smaller model reads faster."""
 
 _NF4_BLOCK, _NF4_NESTED = 64, 256
+_PACKED_ROWS = 32
+"""Rows of a block in the layout of 4-bit weights on CPUs with AVX512-BF16; its columns are those of a scale."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,20 @@ def check_quantised(model: nn.Module, precision: Precision, kept: tuple[str, ...
         )
 
 
+def keep_unpackable(model: nn.Module) -> None:
+    """Keep 4-bit matrices in the common layout where the packed one of CPUs with AVX512-BF16 cannot hold them.
+
+    There bitsandbytes packs a matrix with its first product, whole blocks only, and a matrix of another shape fails in
+    the middle of it, damaged. In the common layout the product is slower and right. Other devices never pack.
+    """
+    for module in model.modules():
+        if type(module).__name__ != "Linear4bit" or not getattr(module, "support_avx512bf16_for_cpu", False):
+            continue
+        layer: Any = module
+        if layer.out_features % _PACKED_ROWS or layer.in_features % _NF4_BLOCK:
+            layer.support_avx512bf16_for_cpu = False
+
+
 def quantise(model: nn.Module, precision: Precision, kept: tuple[str, ...]) -> None:
     """Quantise the matrices of a model in place where they lie: for models that were not loaded from a checkpoint."""
     if precision not in ("int8", "nf4"):
@@ -125,6 +141,7 @@ def quantise(model: nn.Module, precision: Precision, kept: tuple[str, ...]) -> N
             path = f"{name}.{child_name}" if name else child_name
             if type(child) is nn.Linear and not _is_kept(path, kept):
                 setattr(module, child_name, _quantised(bitsandbytes, child, precision))
+    keep_unpackable(model)
 
 
 class _ExpectedCast(logging.Filter):
