@@ -18,6 +18,7 @@ NOT_FOUND = "NOT_FOUND"
 _FORM = {
     "text": "text as printed, on one line",
     "date": "date as printed",
+    "period": "first and last day as printed",
     "amount": "number as printed, without the currency",
     "identifier": "characters as printed",
     "boolean": "true or false",

@@ -52,11 +52,11 @@ def gather(document: Labelled, number: int, vocabulary: frozenset[str], deep: bo
     """Yield an example for every field that the document's key tells of; `deep` adds the readings of the deep lane."""
     readings = with_consensus(document.layouts, vocabulary) if deep else document.layouts[:1]
     schema = builtin(document.schema)
-    specs = [f for f in schema.fields if f.name in document.key and candidate_kind(f)]
-    for kind in dict.fromkeys(k for f in specs if (k := candidate_kind(f))):
+    specs = [f for f in schema.fields if f.name in document.key and candidate_kind(f, schema.name)]
+    for kind in dict.fromkeys(k for f in specs if (k := candidate_kind(f, schema.name))):
         described = [describe_pool(pool_candidates(r, kind, vocabulary)) for r in readings]
         for spec in specs:
-            if candidate_kind(spec) == kind:
+            if candidate_kind(spec, schema.name) == kind:
                 want = document.key[spec.name]
                 read = [_reading(spec, d, want) for d in described]
                 own, several = (read[1], tuple(read)) if len(read) > 1 else (read[0], ())

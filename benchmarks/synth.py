@@ -25,13 +25,16 @@ from benchmarks.synth_layouts_invoice import random_layout
 from benchmarks.synth_layouts_receipt import LAYOUTS as RECEIPT_LAYOUTS
 from benchmarks.synth_receipt import make_receipt
 from benchmarks.synth_theme import Draft
+from router.schema import builtin
 from router.types import Word
 
 KINDS = ("receipt", "invoice", "bank_statement")
 _SALE_FIELDS = (
-    "business_abn", "supplier_name", "business_address", "payer_name", "payer_address", "invoice_number", "po_number",
-    "invoice_date", "due_date", "subtotal_amount", "gst_amount", "total_amount",
+    "business_abn", "supplier_name", "business_address", "business_phone", "supplier_website", "payer_name",
+    "payer_address", "payer_phone", "payer_email", "invoice_number", "po_number", "invoice_date", "due_date",
+    "subtotal_amount", "gst_amount", "total_amount", "bank_name", "bsb_number", "account_number", "account_holder",
 )  # fmt: skip
+_RECEIPT_FIELDS = builtin("receipt").names()
 FREE = "free"
 """The layout whose traits are all drawn at random."""
 
@@ -49,7 +52,7 @@ class SynthPage:
 
 @dataclass(frozen=True)
 class SynthDocument:
-    """A drawn document and its key: ISO dates, amounts as '123.45', text as printed (lines joined by a space)."""
+    """A drawn document and its key: ISO days and periods, amounts as '123.45', text as printed (lines joined)."""
 
     kind: str
     layout: str
@@ -134,7 +137,7 @@ def _sale_key(kind: str, draft: Any, total: Decimal, items: list[dict[str, str |
     key["currency"] = sale.locale.currency if _shows_symbol(draft) else None
     key["is_gst_included"] = ("true" if sale.included else "false") if "gst_amount" in printed else None
     if kind == "receipt":
-        del key["po_number"]  # no field of the receipt schema
+        key = {name: value for name, value in key.items() if name in _RECEIPT_FIELDS}
     return key | {"line_items": items}
 
 

@@ -66,6 +66,7 @@ def _key(draft: BankDraft) -> dict[str, Any]:
     key: dict[str, Any] = {
         n: printed.get(n) for n in ("bank_name", "bsb_number", "account_number", "account_holder", "statement_period")
     }
+    key["statement_period"] = f"{account.start.isoformat()}/{account.end.isoformat()}"
     key["opening_balance"], key["closing_balance"] = f"{account.opening:.2f}", f"{account.closing:.2f}"
     key["transactions"] = [
         {

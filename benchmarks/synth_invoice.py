@@ -13,6 +13,7 @@ from benchmarks.synth_content import Sale, make_address
 from benchmarks.synth_draw import BLACK, GREY, WHITE, Style, width_of
 from benchmarks.synth_theme import Draft
 
+_IBAN_COUNTRIES = frozenset({"DE", "AT", "CH", "FR", "NL", "BE", "ES", "IT"})
 Row = tuple[str, str, str]
 """Label, printed value, field name (empty for a distractor)."""
 
@@ -24,6 +25,7 @@ class InvoiceDraft(Draft):
     sale: Sale = None  # type: ignore[assignment]
     rows: list[Row] = field(default_factory=list)
     ink: Style | None = None
+    bank: list[Row] = field(default_factory=list)
 
     def label_text(self, label: str) -> str:
         """Return the label with this document's colon habit."""
@@ -112,10 +114,13 @@ class InvoiceDraft(Draft):
     def contact(self, x: float, y: float, width: float, align: str) -> float:
         """Draw phone, web address and tax number, each by chance."""
         party, ink = self.sale.supplier, self.ink or self.theme.body
+        since = len(self.sheet.items)
         if self.chance(0.5):
             y = self.lines(x, y, [f"{self.label('phone')}: {party.phone}"], ink, align, "", width)
         if self.chance(0.3):
             y = self.lines(x, y, [party.web], ink, align, "", width)
+        self.mark("business_phone", party.phone, since)
+        self.mark("supplier_website", party.web, since)
         if self.chance(0.6) and "business_abn" not in self.printed:
             y = self.tax_number(x, y, width, align)
         return y
@@ -154,7 +159,9 @@ class InvoiceDraft(Draft):
         y = self.lines(x, y, [party.name], body.but(bold=self.chance(0.3)), align, "payer_name", width)
         y = self.lines(x, y, party.address, body, align, "payer_address", width)
         if self.chance(0.15):
+            since = len(self.sheet.items)
             y = self.lines(x, y, [f"{self.label('phone')} {party.phone}"], body, align, "", width)
+            self.mark("payer_phone", party.phone, since)
         return y
 
     def boxed_payer(self, x: float, y: float, width: float, align: str) -> float:
@@ -170,6 +177,34 @@ class InvoiceDraft(Draft):
         y = self.lines(x, y, [self.label("ship_to")], self.theme.body.but(bold=True), align, "", width)
         address = self.sale.payer.address if self.chance(0.5) else make_address(self.rng, self.locale)
         return self.lines(x, y, [self.sale.payer.name, *address], None, align, "", width)
+
+    def bank_rows(self) -> list[Row]:
+        """Return where to pay: the same account wherever the invoice names it."""
+        rng, country = self.rng, self.locale.country
+        if country in _IBAN_COUNTRIES:
+            number = numbers.grouped(self.sale.supplier.iban, (4,))
+            rows = [("IBAN", number, "account_number")]
+        elif country != "AU":
+            rows = [
+                ("Account", numbers.digits(rng, 8), "account_number"),
+                ("Sort code", numbers.digits(rng, 6), "bsb_number"),
+            ]
+        else:
+            rows = [
+                ("BSB", f"0{numbers.digits(rng, 2)}-{numbers.digits(rng, 3)}", "bsb_number"),
+                ("A/C", numbers.digits(rng, 8), "account_number"),
+            ]
+        self.bank = self.bank or rows  # drawn anew each time, so that what else is drawn from a seed stays as it was
+        return self.bank
+
+    def bank_lines(self, x: float, y: float, width: float, ink: Style | None, heading: str) -> float:
+        """Draw the bank details below a heading."""
+        rows, since = self.bank_rows(), len(self.sheet.items)
+        texts = [heading, *(f"{label} {value}" for label, value, _ in rows)]
+        y = self.lines(x, y, texts, ink, "left", "", width)
+        for _, value, name in rows:
+            self.mark(name, value, since)
+        return y
 
     def amount_box(self, x: float, y: float, width: float, align: str) -> float:
         """Draw the total in a summary box before the rows."""

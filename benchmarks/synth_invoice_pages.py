@@ -8,10 +8,9 @@ from random import Random
 from benchmarks import synth_invoice_rows as ways
 from benchmarks.synth_content import Locale, Sale
 from benchmarks.synth_draw import GREY, Sheet
-from benchmarks.synth_invoice import InvoiceDraft, pair, white_ink
+from benchmarks.synth_invoice import InvoiceDraft, Row, pair, white_ink
 from benchmarks.synth_invoice_table import Frame, Table, draw_sums, plan_sums
 from benchmarks.synth_layouts_invoice import Cell, L, Layout, R
-from benchmarks.synth_numbers import digits, grouped
 from benchmarks.synth_theme import make_theme
 
 
@@ -60,7 +59,7 @@ class InvoicePages:
         if len(draft.sheets) == 1:
             draft.ink = white_ink(draft)
             draft.supplier(14, draft.sheet.height * draft.rng.uniform(0.12, 0.4), 118, L)
-            draft.lines(14, draft.sheet.height * 0.8, [draft.label("bank"), *_iban_lines(draft)], draft.ink, L, "", 118)
+            draft.bank_lines(14, draft.sheet.height * 0.8, 118, draft.ink, draft.label("bank"))
             draft.ink = None
 
     def _head(self) -> float:
@@ -116,11 +115,16 @@ class InvoicePages:
         if self.layout.rows_below:
             y = ways.WAYS[self.rows_way](draft, frame.x, y, frame.width, L) + draft.step
         notes = draft.rng.sample(draft.locale.words["labels"]["notes"], k=draft.rng.randint(0, 3))
+        rows: list[Row] = []
         if draft.chance(0.4):
-            notes = [draft.label("bank"), *_iban_lines(draft), *notes]
+            heading, rows = draft.label("bank"), draft.bank_rows()
+            notes = [heading, *(f"{label} {value}" for label, value, _ in rows), *notes]
+        since = len(draft.sheet.items)
         for note in notes:
             if y < frame.bottom - draft.step:
                 y = draft.lines(frame.x, y, [note], draft.theme.body, L, "", frame.width)
+        for _, value, name in rows:
+            draft.mark(name, value, since)
 
     def _foot(self, sheet: Sheet, number: int) -> None:
         draft, frame = self.draft, self._frame()
@@ -141,16 +145,11 @@ class InvoicePages:
         first = number == 1
         below = draft.lines(frame.x, y, [party.name], ink, L, "supplier_name" if first else "", third - 8)
         draft.lines(frame.x, below, party.address, ink, L, "business_address" if first else "", third - 8)
+        since = len(draft.sheet.items)
         draft.lines(frame.x + third, y, [f"{draft.label('phone')} {party.phone}", party.web], ink, L, "", third - 8)
+        draft.mark("business_phone", party.phone, since)
+        draft.mark("supplier_website", party.web, since)
         label = draft.rng.choice(draft.locale.place["id_words"])
         name = "business_abn" if first else ""
         pair(draft, frame.x + third, y + 24, third - 8, L, label, party.tax_number, name, ink)
-        draft.lines(frame.x + 2 * third, y, [draft.label("bank"), *_iban_lines(draft)], ink, L, "", third - 8)
-
-
-def _iban_lines(draft: InvoiceDraft) -> list[str]:
-    if draft.locale.country in {"DE", "AT", "CH", "FR", "NL", "BE", "ES", "IT"}:
-        return [f"IBAN {grouped(draft.sale.supplier.iban, (4,))}"]
-    if draft.locale.country != "AU":
-        return [f"Account {digits(draft.rng, 8)}", f"Sort code {digits(draft.rng, 6)}"]
-    return [f"BSB 0{digits(draft.rng, 2)}-{digits(draft.rng, 3)}", f"A/C {digits(draft.rng, 8)}"]
+        draft.bank_lines(frame.x + 2 * third, y, third - 8, ink, draft.label("bank"))

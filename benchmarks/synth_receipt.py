@@ -166,6 +166,7 @@ def _head(draft: ReceiptDraft) -> None:
     if draft.chance(0.1):
         draft.say(f"({make_root(draft.rng).upper()} BRANCH)", align)
     draft.y = draft.lines(draft.left, draft.y, party.address, None, align, "business_address", draft.width)
+    since = len(draft.sheet.items)
     lines = [f"{draft.rng.choice(['TEL', 'Tel:', 'TEL :', 'Phone', 'HP:'])} {party.phone}"] if draft.chance(0.6) else []
     if draft.chance(0.2):
         lines.append(
@@ -176,6 +177,8 @@ def _head(draft: ReceiptDraft) -> None:
     draft.rng.shuffle(lines)
     for line in lines:
         draft.say(line, align)
+    draft.mark("business_phone", party.phone, since)
+    draft.mark("supplier_website", party.web, since)
     if tax_shown:
         _labelled(draft, align, draft.rng.choice(draft.locale.place["id_words"]).strip(), party.tax_number, True)
 

@@ -6,11 +6,11 @@ Knows no document kind. A field that no drawing call named is absent from the ke
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from benchmarks.synth_content import Locale
-from benchmarks.synth_draw import BLACK, Colour, Sheet, Style, width_of, wrap
+from benchmarks.synth_draw import BLACK, Colour, Sheet, Style, TextItem, width_of, wrap
 
 ACCENTS: tuple[Colour, ...] = (
     (0.16, 0.33, 0.58), (0.40, 0.60, 0.95), (0.10, 0.45, 0.40), (0.55, 0.15, 0.15), (0.25, 0.25, 0.28),
@@ -134,3 +134,15 @@ class Draft:
         if name:
             self.printed[name] = " ".join(texts)
         return y
+
+    def mark(self, name: str, value: str, since: int) -> None:
+        """Record that the sheet's items from `since` on print a field's value behind or among other words."""
+        items, wanted = self.sheet.items, value.split(" ")
+        drawn = [i for i in range(since, len(items)) if isinstance(items[i], TextItem)]
+        texts = [item.text for item in items if isinstance(item, TextItem)][-len(drawn) :] if drawn else []
+        for first in range(len(texts) - len(wanted) + 1):
+            if texts[first : first + len(wanted)] == wanted:
+                for i in drawn[first : first + len(wanted)]:
+                    items[i] = replace(items[i], field=name)  # type: ignore[call-arg]
+                self.printed.setdefault(name, value)
+                return

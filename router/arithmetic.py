@@ -50,3 +50,18 @@ def balances_hold(opening: Decimal | None, rows: Sequence[tuple[Decimal, Decimal
             outcomes.append(equal(expected, printed))
         balance = printed if printed is not None else expected
     return outcomes
+
+
+def is_gst_of(base: Decimal, tax: Decimal) -> bool:
+    """Return whether a tax is Australia's GST, a tenth of its base."""
+    return abs(tax - base / 10) <= _gst_tolerance(base)
+
+
+def exceeds_gst_of(base: Decimal, tax: Decimal) -> bool:
+    """Return whether a tax is more than the GST of its base can be."""
+    return abs(tax) > abs(base) / 10 + _gst_tolerance(base)
+
+
+def _gst_tolerance(base: Decimal) -> Decimal:
+    # a cent where the sum is rounded once; half a percent of the tax where every line was rounded by itself
+    return max(Decimal("0.01"), abs(base) / 10 * Decimal("0.005"))

@@ -40,6 +40,8 @@ Signals = Mapping[str, float | None]
 _LOGIT_LIMIT = 7.0
 _MAX_COMPARED_CHARS = 200
 _MAX_CHECKS = 2
+_NOT_COUNTED = frozenset({"gst_rate"})
+"""Checks younger than the weights: counted, they would move confidences that were fitted without them."""
 
 
 class Feature(Frozen):
@@ -124,6 +126,7 @@ def reading_signals(
     `grounding_score` None: not looked for, because the pages carry no words. `rule` None: nothing is chosen yet.
     """
     differs = other is not None and not agree
+    counted = [c for c in checks if c.name not in _NOT_COUNTED]
     own_signals = reading.provenance.signals if reading.provenance else {}
     return {
         "p_own": reading.confidence,
@@ -133,8 +136,8 @@ def reading_signals(
         "disagree": float(differs),
         "similarity": similarity(reading.value, other.value) if other is not None and differs else None,
         "ungrounded": None if grounding_score is None else 1.0 - grounding_score,
-        "checks_passed": float(min(sum(c.outcome == "pass" for c in checks), _MAX_CHECKS)),
-        "checks_failed": float(min(sum(c.outcome == "fail" for c in checks), _MAX_CHECKS)),
+        "checks_passed": float(min(sum(c.outcome == "pass" for c in counted), _MAX_CHECKS)),
+        "checks_failed": float(min(sum(c.outcome == "fail" for c in counted), _MAX_CHECKS)),
         "absent": float(not reading.present),
         "missing": float(required and not reading.present),
         "by_validator": float(rule == "validator"),

@@ -28,8 +28,8 @@ _MONTHS = (
     "november nov novembre noviembre n0v",
     "december dec dez dezember decembre diciembre dic dicembre disember dis d3c",
 )
-_MONTH_NUMBER = {name: number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
-_MONTH = "(?P<month>" + "|".join(sorted(_MONTH_NUMBER, key=len, reverse=True)) + r")(?![a-z])\.?"
+MONTH_NUMBER = {name: number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
+_MONTH = "(?P<month>" + "|".join(sorted(MONTH_NUMBER, key=len, reverse=True)) + r")(?![a-z])\.?"
 _YEAR = r"(?P<year>199[0-9]|20[0-9]{2}|2100)"
 # OCR loses the blank between a year and the time after it: "25/12/20188:13:39"
 _NO_TIME = r"(?:(?![0-9:])|(?=[0-9]{1,2}:[0-9]{2}))"
@@ -64,7 +64,7 @@ def find_dates(text: str, day_first: bool = True) -> list[DateSpan]:
     """
     if sum(c.isdigit() for c in text) < 3:
         return []
-    folded = _LETTER_O.sub("0", _fold(text))
+    folded = _LETTER_O.sub("0", fold_letters(text))
     spans: list[DateSpan] = []
     for pattern in _PATTERNS:
         for match in pattern.finditer(folded):
@@ -88,12 +88,12 @@ def parse_date(raw: str, day_first: bool = True) -> tuple[str, bool] | None:
 
 
 def _resolve(groups: dict[str, str | None], day_first: bool) -> tuple[str, bool] | None:
-    year = int(groups.get("year") or 0) or _century(int(groups.get("yy") or 0))
+    year = int(groups.get("year") or 0) or century(int(groups.get("yy") or 0))
     if groups.get("a") is not None:
         return _day_month(int(groups["a"] or 0), int(groups["b"] or 0), year, day_first)
     day = int(groups["d"] or 0)
     name = groups.get("month")
-    month = _MONTH_NUMBER[name] if name else int(groups["m"] or 0)
+    month = MONTH_NUMBER[name] if name else int(groups["m"] or 0)
     if month > 12:  # some print the year, then day and month
         day, month = month, day
     iso = _iso(year, month, day)
@@ -108,7 +108,8 @@ def _day_month(first: int, second: int, year: int, day_first: bool) -> tuple[str
     return (iso, day <= 12 and day != month) if iso else None
 
 
-def _century(two_digits: int) -> int:
+def century(two_digits: int) -> int:
+    """Return the year that two digits mean, 1990 to 2089."""
     return two_digits + (1900 if two_digits >= 90 else 2000)
 
 
@@ -119,7 +120,7 @@ def _iso(year: int, month: int, day: int) -> str | None:
         return None
 
 
-def _fold(text: str) -> str:
+def fold_letters(text: str) -> str:
     """Lower case without accents, one character for one so that positions stay true."""
     lowered = text.lower()
     if len(lowered) != len(text):

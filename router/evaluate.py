@@ -24,14 +24,20 @@ Bools = NDArray[np.bool_]
 
 @lru_cache(maxsize=1024)
 def canonical(name: str, kind: FieldKind, value: str | None) -> str | None:
-    """Return what equality compares: day, decimal, letters and digits of names and addresses, else all but blanks."""
+    """Return what equality compares: days, decimal, letters and digits of names and addresses, digits of phones, a web
+    address without scheme and "www.", else all but blanks.
+    """
     if value is None or not value.strip():
         return None
-    if kind in ("date", "amount"):
+    if kind in ("date", "period", "amount"):
         return normalise(kind, value).value or value.upper()
     text = clean(value).upper()
     if name.endswith(("_name", "_address")):
         return re.sub(r"[^0-9A-ZÀ-Þ]", "", text)
+    if name.endswith("_phone"):
+        return re.sub(r"[^0-9]", "", text) or text
+    if name.endswith("_website"):
+        return re.sub(r"^(?:HTTPS?://)?(?:WWW\.)?|/$", "", re.sub(r"\s", "", text))
     return re.sub(r"\s", "", text)
 
 

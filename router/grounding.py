@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from router.normalise import find_amounts, find_dates, fold
+from router.normalise import find_amounts, find_dates, fold, normalise
 from router.types import FieldKind, Polygon, Word
 
 _MAX_EDITS_SHARE = 0.2
 _MIN_FUZZY_CHARS = 5
 _MAX_VALUE_CHARS = 400
+_MAX_PERIOD_WORDS = 12
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,12 @@ class Grounding:
 def ground(value: str, words: Sequence[Word], page: int, kind: FieldKind = "text") -> Grounding | None:
     """Return where a value stands on page number `page`, or None when it is not there.
 
-    Dates and amounts are found by meaning, other kinds by their letters and digits: exactly, else with at most one edit
-    in five characters (Myers 1999, bit-parallel). Words are taken in the order given: a value may run over lines.
+    Dates, periods and amounts are found by meaning, other kinds by their letters and digits: exactly, else with at most
+    one edit in five characters (Myers 1999, bit-parallel). Words are taken in the order given: a value may run over
+    lines.
     """
-    if kind in ("date", "amount"):
-        span = _find_typed(value, words, kind)
+    if kind in ("date", "period", "amount"):
+        span = _find_period(value, words) if kind == "period" else _find_typed(value, words, kind)
         return Grounding(1.0, page, union_polygon([w.polygon for w in words[span[0] : span[1]]])) if span else None
     wanted = fold(value)[:_MAX_VALUE_CHARS]
     if not wanted:
@@ -119,4 +121,18 @@ def _find_typed(value: str, words: Sequence[Word], kind: FieldKind) -> tuple[int
                 text = " ".join(w.text for w in words[i : i + size])
                 if any(found[2] == wanted for found in find(text)):
                     return i, i + size
+    return None
+
+
+def _find_period(value: str, words: Sequence[Word]) -> tuple[int, int] | None:
+    """Return the fewest words that say the same two days, whichever way they are written."""
+    wanted = normalise("period", value).value
+    if wanted is None:
+        return None
+    year = wanted.partition("/")[2][2:4]
+    for end in (i for i, word in enumerate(words, 1) if year in word.text):
+        for start in range(end - 1, max(end - 1 - _MAX_PERIOD_WORDS, -1), -1):
+            text = " ".join(w.text for w in words[start:end])
+            if normalise("period", text).value == wanted:
+                return start, end
     return None

@@ -1,4 +1,4 @@
-"""Checksums and formats of identifiers: IBAN, ABN, EU VAT, BSB. Knows texts only.
+"""Checksums and formats of identifiers: IBAN, ABN, EU VAT, BSB, phone, e-mail and web address. Knows texts only.
 
 A checksum is evidence, not a veto: real documents carry wrong ones, and no test here decides alone.
 """
@@ -14,6 +14,12 @@ from stdnum.eu import vat
 from router.types import Check
 
 _BSB = re.compile(r"[0-9]{3}[- ]?[0-9]{3}")
+# the least that every address has: a stricter pattern refuses real ones (RFC 5322 allows nearly anything before the @)
+_EMAIL = re.compile(r"[^@\s]+@(?:[\w-]+\.)+[^\W\d_]{2,}", re.IGNORECASE)
+_WEBSITE = re.compile(r"(?:https?://)?(?:[\w-]+\.)+[^\W\d_]{2,}(?::[0-9]+)?(?:[/?#]\S*)?", re.IGNORECASE)
+_PHONE = re.compile(r"\+?[0-9()\[\] .\-–/]+(?:(?:ext|extn|x)\.? ?[0-9]{1,6})?", re.IGNORECASE)
+_PHONE_DIGITS = range(6, 16)
+"""From service numbers such as 13 22 21 to the most that E.164 allows."""
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _VAT = re.compile(r"[A-Z]{2}[A-Z0-9]{8,12}")
 
@@ -28,7 +34,27 @@ def identifier_checks(name: str, value: str) -> tuple[Check, ...]:
         checks.append(_iban(compact, expected="iban" in name))
     if "abn" in name or "vat" in name or "tax_number" in name:
         checks.append(_business_number(compact))
+    checks += _contact_checks(name, value.strip())
     return tuple(checks)
+
+
+def is_phone(text: str) -> bool:
+    """Return whether a text can be a telephone number: as many digits as one has, and nothing but its separators."""
+    number = re.split(r"[a-z]", text.strip(), maxsplit=1, flags=re.IGNORECASE)[0]
+    digits = sum(c.isdigit() for c in number)
+    return _PHONE.fullmatch(text.strip()) is not None and digits in _PHONE_DIGITS
+
+
+def _contact_checks(name: str, value: str) -> list[Check]:
+    if name.endswith("email"):
+        return [_check("email_format", bool(_EMAIL.fullmatch(value)), "name, @ and domain")]
+    if name.endswith("website"):
+        return [_check("website_format", bool(_WEBSITE.fullmatch(value)), "domain and perhaps a path")]
+    if name.endswith("phone"):
+        if re.search(r"[0-9] ?-?[a-z]{3,}$", value, re.IGNORECASE):
+            return [Check(name="phone_format", outcome="not_applicable", detail="digits spelt as letters")]
+        return [_check("phone_format", is_phone(value), "six to fifteen digits")]
+    return []
 
 
 def _iban(compact: str, expected: bool) -> Check:

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from router.amounts import find_amounts, find_currency, parse_amount
+from router.booleans import parse_boolean
 from router.dates import find_dates, parse_date
+from router.periods import parse_period
 from router.types import FieldKind
 
 __all__ = ["Normalised", "find_amounts", "find_currency", "find_dates", "fold", "normalise"]
 
-_YES_WORDS = "yes y true 1 x ✓ ✔ oui ja si ya benar vrai wahr vero verdadero included incl inkl inclus inclusive"
-_NO_WORDS = "no n false 0 non nein nee tidak faux falsch falso exclusive excluded excl none"
-_YES, _NO = frozenset(_YES_WORDS.split()), frozenset(_NO_WORDS.split())
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
@@ -33,12 +32,16 @@ class Normalised:
 def normalise(kind: FieldKind, raw: str, day_first: bool = True, values: Sequence[str] = ()) -> Normalised:
     """Return the normal form of a field's raw text; never raises, and a normal form is its own normal form.
 
-    date: ISO 8601; amount: decimal string with a point and at least two decimals; boolean: "true" or "false"; enum: one
-    of `values`; identifier and text: NFC Unicode, trimmed, white space collapsed; table: None, its cells count singly.
+    date: ISO 8601; period: ISO 8601 interval of two days; amount: decimal string with a point and at least two
+    decimals; boolean: "true" or "false"; enum: one of `values`; identifier and text: NFC Unicode, trimmed, white space
+    collapsed; table: None, its cells count singly.
     """
     if kind == "date":
         date = parse_date(raw, day_first)
         return Normalised(*date) if date else Normalised(None)
+    if kind == "period":
+        period = parse_period(raw, day_first)
+        return Normalised(*period) if period else Normalised(None)
     if kind == "amount":
         amount = parse_amount(raw)
         return Normalised(*amount) if amount else Normalised(None)
@@ -46,7 +49,7 @@ def normalise(kind: FieldKind, raw: str, day_first: bool = True, values: Sequenc
         return Normalised(None)
     text = clean(raw)
     if kind == "boolean":
-        return Normalised(_boolean(text))
+        return Normalised(parse_boolean(text))
     if kind == "enum" and values:
         return _enum(text, values)
     return Normalised(text or None)
@@ -63,14 +66,6 @@ def fold(text: str) -> str:
     if text.isascii():
         return "".join(c for c in text.lower() if c.isalnum())
     return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if c.isalnum())
-
-
-def _boolean(text: str) -> str | None:
-    words = re.findall(
-        r"\w+|[✓✔]", unicodedata.normalize("NFKD", text.lower()).replace("\u0301", "").replace("\u0300", "")
-    )
-    said = {"true" if w in _YES else "false" for w in words if w in _YES or w in _NO}
-    return said.pop() if len(said) == 1 else None
 
 
 def _enum(text: str, values: Sequence[str]) -> Normalised:

@@ -7,7 +7,7 @@ A schema file names its fields; nothing else is needed:
 
     [[fields]]
     name = "note_number"
-    kind = "identifier"          # text | date | amount | identifier | boolean | enum | table
+    kind = "identifier"          # text | date | period | amount | identifier | boolean | enum | table
     required = true
     labels = ["delivery note no", "lieferschein-nr"]   # words printed beside the value
     description = "Number of the delivery note"
@@ -141,4 +141,5 @@ def _union(schemas: list[Schema]) -> Schema:
     for schema in schemas:
         for spec in schema.fields:
             fields.setdefault(spec.name, spec.model_copy(update={"required": False}))
-    return Schema(name=AUTO, description="Chosen by the document", fields=tuple(fields.values()))
+    version = max((s.version for s in schemas), key=int)
+    return Schema(name=AUTO, version=version, description="Chosen by the document", fields=tuple(fields.values()))

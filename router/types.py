@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 Tier = Literal["fast", "deep"]
-FieldKind = Literal["text", "date", "amount", "identifier", "boolean", "enum", "table"]
+FieldKind = Literal["text", "date", "period", "amount", "identifier", "boolean", "enum", "table"]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Polygon = tuple[float, float, float, float, float, float, float, float]
 Rgb = NDArray[np.uint8]

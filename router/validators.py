@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
-from router.arithmetic import balances_hold, decimal_of, equal, product_holds, total_holds
+from router.arithmetic import balances_hold, decimal_of, equal, exceeds_gst_of, is_gst_of, product_holds, total_holds
 from router.identifiers import identifier_checks
 from router.schema import FieldSpec, Schema
 from router.types import Cell, Check, FieldValue
@@ -39,7 +39,7 @@ def validate(fields: Fields, schema: Schema, today: dt.date | None = None) -> di
 
 
 def field_checks(field: FieldValue, spec: FieldSpec, today: dt.date | None = None) -> tuple[Check, ...]:
-    """Return the checks that one field can pass or fail alone: pattern, checksum, plausible date."""
+    """Return the checks that one field can pass or fail alone: pattern, checksum, plausible days and their order."""
     if not field.present or field.value is None:
         return ()
     found: list[Check] = []
@@ -50,6 +50,8 @@ def field_checks(field: FieldValue, spec: FieldSpec, today: dt.date | None = Non
         found.extend(identifier_checks(spec.name, field.value))
     if spec.kind == "date":
         found.append(_plausible(spec.name, field.value, today))
+    if spec.kind == "period":
+        found.extend(_plausible_period(spec.name, field.value, today))
     return tuple(found)
 
 
@@ -102,6 +104,8 @@ def _relations(fields: Fields, schema: Schema) -> list[tuple[tuple[str, ...], Ch
     found: list[tuple[tuple[str, ...], Check]] = []
     if roles := total_roles(schema):
         found.append((roles, _total_check(fields, roles)))
+        if roles[1] == "gst_amount":
+            found.append((roles[:2], _gst_check(fields, roles)))
     if {"invoice_date", "due_date"} <= set(schema.names()):
         found.append((("invoice_date", "due_date"), _date_order(fields)))
     for spec in schema.fields:
@@ -127,6 +131,30 @@ def _total_check(fields: Fields, roles: tuple[str, str, str]) -> Check:
     return Check(name=name, outcome="fail", detail=f"{said} is off by {subtotal + tax - total}")
 
 
+def _gst_check(fields: Fields, roles: tuple[str, str, str]) -> Check:
+    """Tie tax and subtotal by Australia's rate; other countries have others, and goods free of tax make it smaller."""
+    subtotal, tax, total = (_amount(fields, name) for name in roles)
+    if not subtotal or tax is None:
+        return Check(name="gst_rate", outcome="not_applicable", detail="subtotal or tax not read")
+    said = f"tax {tax} is {tax / subtotal:.2%} of the subtotal {subtotal}"
+    included = total is not None and equal(subtotal, total) and is_gst_of(subtotal - tax, tax)
+    if is_gst_of(subtotal, tax) or included:
+        return Check(name="gst_rate", outcome="pass", detail=said)
+    # tax on a delivery that stands outside the subtotal is in the total all the same
+    bases = [subtotal, *([] if total is None else [total - tax])]
+    if _is_australian(fields) and all(exceeds_gst_of(base, tax) for base in bases):
+        return Check(name="gst_rate", outcome="fail", detail=f"{said}; GST is at most 10 %")
+    return Check(name="gst_rate", outcome="not_applicable", detail=f"{said}; another rate, or not all of it taxed")
+
+
+def _is_australian(fields: Fields) -> bool:
+    currency, number = (fields.get(name) for name in ("currency", "business_abn"))
+    if currency is not None and currency.present and currency.value:
+        return currency.value.upper() == "AUD"
+    checks = identifier_checks("business_abn", number.value) if number and number.present and number.value else ()
+    return any(c.name == "abn_checksum" and c.outcome == "pass" for c in checks)
+
+
 def _date_order(fields: Fields) -> Check:
     issued, due = (_day(fields, name) for name in ("invoice_date", "due_date"))
     if issued is None or due is None:
@@ -145,6 +173,16 @@ def _plausible(name: str, value: str, today: dt.date | None) -> Check:
     if today is not None and (day - today).days > limit:
         return Check(name="date_plausible", outcome="fail", detail=f"{value} lies more than {limit} days after {today}")
     return Check(name="date_plausible", outcome="pass", detail=value)
+
+
+def _plausible_period(name: str, value: str, today: dt.date | None) -> tuple[Check, ...]:
+    first, _, last = value.partition("/")
+    days = [_plausible(name, day, today) for day in (first, last)]
+    worst = next((day for day in days if day.outcome == "fail"), None)
+    if worst is not None:
+        return (worst,)
+    plausible = Check(name="date_plausible", outcome="pass", detail=value)
+    return (plausible, _check("date_order", first <= last, f"from {first} to {last}"))
 
 
 def _line_sum(rows: Sequence[Mapping[str, Cell]], fields: Fields) -> bool | None:

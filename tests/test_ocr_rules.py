@@ -91,7 +91,7 @@ def test_whether_tax_is_included() -> None:
 def test_a_period_is_two_dates_and_surest_beside_its_label() -> None:
     named = told("statement_period", "Statement period  1 March 2024 to 31 March 2024", schema="bank_statement")
     assert named is not None
-    assert named.value == "1 March 2024 to 31 March 2024"
+    assert (named.raw, named.value) == ("1 March 2024 to 31 March 2024", "2024-03-01/2024-03-31")
     bare = told("statement_period", "01/03/2024 - 31/03/2024", schema="bank_statement")
     assert bare is not None
     assert named.confidence > bare.confidence

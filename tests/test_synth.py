@@ -91,7 +91,17 @@ def test_the_key_holds_only_what_is_printed_under_its_field_name() -> None:
         for page in document.pages:
             for word, name in zip(page.words, page.fields, strict=True):
                 texts.setdefault(name, []).append(word.text)
-        for name in ("supplier_name", "business_address", "invoice_number", "account_number", "account_holder"):
+        for name in (
+            "supplier_name",
+            "business_address",
+            "invoice_number",
+            "account_number",
+            "account_holder",
+            "business_phone",
+            "supplier_website",
+            "payer_phone",
+            "bsb_number",
+        ):
             value = document.key.get(name)
             if value is not None:
                 assert value.upper() in " ".join(texts[name]).upper(), (document.layout, name)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from backends.ocr.bank_details import tell_bank_detail
 from backends.ocr.candidates import Candidate, CandidateKind
 from backends.ocr.consensus import consensus_layout
+from backends.ocr.contacts import Place, tell_contact
 from backends.ocr.decision import Rated, Value
-from backends.ocr.fields import candidate_kind, labels_of
+from backends.ocr.fields import CONTACTS, Party, candidate_kind, is_invoice_bank_detail, labels_of
 from backends.ocr.layout import DocumentLayout
 from backends.ocr.pool import Described, Pool, describe_pool, pool_candidates
-from backends.ocr.rules import tell
+from backends.ocr.rules import Told, tell
 from backends.ocr.scorer import FieldModel, Scored, Scorer, decide
 from backends.ocr.tables import read_table
 from router.confidence import sigmoid
@@ -23,6 +25,10 @@ from router.schema import FieldSpec, Schema
 from router.types import FieldValue, Polygon, Provenance, Tier
 
 _ALTERNATIVES = 3
+_BLOCKS: Mapping[Party, tuple[str, ...]] = {
+    "business": ("supplier_name", "business_address"),
+    "payer": ("payer_name", "payer_address"),
+}
 _THRESHOLD, _REQUIRED_THRESHOLD = 0.3, 0.05
 
 
@@ -38,23 +44,29 @@ class FieldReader:
         self._scorer = scorer
         self._provenance = provenance
         self._described: dict[CandidateKind, list[Described]] = {}
+        self._decided: dict[str, Scored | None] = {}
 
     def read(self, spec: FieldSpec) -> FieldValue:
         """Return the answer for one field."""
         if spec.kind == "table":
             return self._table(spec)
-        kind = candidate_kind(spec)
+        kind = candidate_kind(spec, self._schema.name)
         if kind is None:
             return self._told(spec)
-        model = self._scorer.model(spec, kind)
-        rated = [_rate(model, described, spec) for described in self._describe(kind)]
-        scored = decide(model, rated, self._tier)
+        scored = self._decide(spec, kind)
         threshold = _REQUIRED_THRESHOLD if spec.required else _THRESHOLD
         # a value that was misread, or read in several ways, is there all the same: its place counts, not its letters
         there = max(scored.confidence, sigmoid(scored.ranked[0].score)) if scored else 0.05
         if scored is None or there < threshold:
             return self._absent(spec, 1.0 - there)
         return self._present(spec, scored)
+
+    def _decide(self, spec: FieldSpec, kind: CandidateKind) -> Scored | None:
+        if spec.name not in self._decided:
+            model = self._scorer.model(spec, kind)
+            rated = [_rate(model, described, spec) for described in self._describe(kind)]
+            self._decided[spec.name] = decide(model, rated, self._tier)
+        return self._decided[spec.name]
 
     def _describe(self, kind: CandidateKind) -> list[Described]:
         if kind not in self._described:
@@ -66,13 +78,34 @@ class FieldReader:
         return FieldValue(name=spec.name, present=False, confidence=confidence, provenance=self._provenance)
 
     def _told(self, spec: FieldSpec) -> FieldValue:
-        told = tell(self._readings[0], spec, self._schema.name)
+        told = self._tell(spec)
         if told is None:
             return self._absent(spec, 0.8)
         return FieldValue(
             name=spec.name, raw=told.raw, value=told.value, confidence=told.confidence, page=told.page,
             polygon=told.polygon, provenance=self._provenance,
         )  # fmt: skip
+
+    def _tell(self, spec: FieldSpec) -> Told | None:
+        layout = self._readings[0]
+        if spec.name in CONTACTS:
+            return tell_contact(layout, spec.name, {party: self._places(party) for party in _BLOCKS})
+        if is_invoice_bank_detail(spec, self._schema.name):
+            return tell_bank_detail(layout, spec.name)
+        return tell(layout, spec, self._schema.name)
+
+    def _places(self, party: Party) -> list[Place]:
+        """Return where a party's name and address stand, as far as the schema asks for them and they are shown."""
+        found: list[Place] = []
+        for name in set(_BLOCKS[party]) & set(self._schema.names()):
+            spec = self._schema.field(name)
+            kind = candidate_kind(spec, self._schema.name)
+            scored = self._decide(spec, kind) if kind else None
+            if scored is not None and scored.confidence >= _THRESHOLD:
+                best = scored.ranked[0]
+                segments = best.pool.layout.segments
+                found += [Place(segments[i].page, segments[i].span_box(a, b)) for i, a, b in best.entry.candidate.spans]
+        return found
 
     def _table(self, spec: FieldSpec) -> FieldValue:
         found = [t for reading in self._readings if (t := read_table(reading.pages, spec)) is not None]

@@ -1,5 +1,5 @@
 """Fields told by rules over the whole document: currency, document type, whether tax is included, statement period, and
-a user's own boolean and enum fields. Knows words, no weights. The probabilities are rates measured on synthetic
+a user's own boolean, period and enum fields. Knows words, no weights. The probabilities are rates measured on synthetic
 documents, rounded down.
 """
 
@@ -58,7 +58,9 @@ def tell(layout: DocumentLayout, spec: FieldSpec, schema_name: str) -> Told | No
     }
     if spec.name in rules:
         return rules[spec.name]()
-    return _boolean(layout, spec) if spec.kind == "boolean" else _enum(layout, spec)
+    if spec.kind == "period":
+        return _labelled(layout, spec, 0.8)
+    return _labelled(layout, spec, 0.7) if spec.kind == "boolean" else _enum(layout, spec)
 
 
 def _currency(layout: DocumentLayout) -> Told | None:
@@ -110,20 +112,23 @@ def _period(layout: DocumentLayout) -> Told | None:
                 continue
             start, end = dates[0][0], dates[1][1]
             text = segment.text[start:end]
+            value = normalise("period", text).value
+            if value is None:
+                continue
             named = any(
                 "statement" in concepts_in(layout.segments[i].text)
                 or "delivery_date" in concepts_in(layout.segments[i].text)
                 for i in row
             )
-            told = Told(text, text, 0.9 if named else 0.7, segment.page, segment.span_polygon(start, end))
+            told = Told(text, value, 0.9 if named else 0.7, segment.page, segment.span_polygon(start, end))
             best = told if best is None or told.confidence > best.confidence else best
     return best
 
 
-def _boolean(layout: DocumentLayout, spec: FieldSpec) -> Told | None:
+def _labelled(layout: DocumentLayout, spec: FieldSpec, probability: float) -> Told | None:
     for raw, page, polygon in _beside_label(layout, spec):
-        if value := normalise("boolean", raw).value:
-            return Told(raw, value, 0.7, page, polygon)
+        if value := normalise(spec.kind, raw).value:
+            return Told(raw, value, probability, page, polygon)
     return None
 
 
