@@ -13,6 +13,7 @@ DocrouteError
 │   ├── BackendUnavailableError  not installed; the message carries the install command
 │   ├── ExtractionError          the lane failed on this document
 │   └── RetryableError           the same call may succeed later (retryable is True)
+│       └── SlotLostError            what an engine kept of a document is gone; asked whole, it may succeed
 ├── StoreError               the store of jobs cannot be reached or is full (retryable)
 ├── BlobError                a blob cannot be written or read (retryable)
 │   └── BlobMissingError     there is no such blob (not retryable)
@@ -83,6 +84,10 @@ class RetryableError(BackendError):
     """The same call may succeed later."""
 
     retryable = True
+
+
+class SlotLostError(RetryableError):
+    """An engine no longer has what it kept of a document."""
 
 
 class StoreError(DocrouteError):

@@ -99,6 +99,40 @@ def test_attention_over_own_lengths_is_equal_and_reads_nothing_beyond(both, head
     close(fused.attend(query, keys, values, lengths, dim**-0.5, length), wanted)
 
 
+@pytest.mark.parametrize("heads", [(4, 2, 16), (8, 2, 128)])
+def test_rows_are_written_to_the_slots_that_are_named(both, heads):
+    count, kv_heads, dim = heads
+    query, key, value = noise(4, count, dim), noise(4, kv_heads, dim), noise(4, kv_heads, dim)
+    angle = noise(4, dim // 2).repeat(1, 2)
+    positions, slots = torch.tensor([[3, 4, 0, 9], [2, 2, 0, 2]], device=DEVICE)
+    results = []
+    for kernels in both:
+        keys, values = torch.zeros(2, 3, kv_heads, 10, dim, device=DEVICE)
+        turn = (angle.cos(), angle.sin())
+        turned = kernels.rotate_and_write(HeadStates(query, key, value), turn, keys, values, positions, slots)
+        assert values[slots, :, positions].equal(value)
+        results.append((turned, keys, values))
+    for got, wanted in zip(*reversed(results), strict=True):
+        close(got, wanted)
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "dim"), [(4, 2, 16), (12, 2, 64), (4, 1, 128)])
+def test_tails_see_what_is_before_them_in_their_own_slot_and_nothing_beyond(both, heads, kv_heads, dim):
+    reference, fused = both
+    slots, length, tokens = 4, 200, 70
+    query = noise(3, tokens, heads, dim)
+    keys, values = noise(slots, kv_heads, length, dim), noise(slots, kv_heads, length, dim)
+    rows, starts = torch.tensor([[3, 0, 2], [0, 63, 130]], device=DEVICE)
+    visible = starts[:, None] + torch.arange(1, tokens + 1, device=DEVICE)
+    visible[1, 9:] = 1  # padding
+    wanted = reference.attend_tails(query, keys, values, rows, visible, dim**-0.5, length)
+    for row, seen in zip(rows.tolist(), visible, strict=True):
+        keys[row, :, int(seen.max()) :] = float("nan")
+        values[row, :, int(seen.max()) :] = float("nan")
+    keys[1] = values[1] = float("nan")
+    close(fused.attend_tails(query, keys, values, rows, visible, dim**-0.5, length), wanted)
+
+
 def test_gates_are_equal(both):
     reference, fused = both
     gate, up = noise(3, 2 * 1500).split([1500, 1500], dim=-1)

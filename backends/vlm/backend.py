@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from backends.base import EngineState, Generation, GenerationRequest, ModelFacts
+from backends.base import Dialogue, EngineState, Generation, GenerationRequest, ModelFacts
 from backends.extract import MAX_IMAGES, ModelLane
 from backends.ocr.processes import second_reader
 from backends.vlm.checkpoint import Identity, check, identify, locate
@@ -131,6 +131,10 @@ class LazyVlm:
         """Return one `Generation` for every request, in order; raise `ExtractionError` or `RetryableError`."""
         answers: list[Generation] = self._ready().generate_batch(requests)
         return answers
+
+    def converse(self, dialogues: Sequence[Dialogue]) -> None:
+        """Run all dialogues to their ends, at the same time; raise what a request or a dialogue raises."""
+        self._ready().converse(dialogues)
 
     def close(self, drain: bool = True) -> None:
         """End the engine; what was asked is answered first, or cancelled."""

@@ -22,6 +22,8 @@ from backends.vlm.kernels import Kernels, TorchKernels
 from backends.vlm.requests import Decoded, Prepared
 from backends.vlm.sampling import choose
 from backends.vlm.slots import REASONS, NewAnswer, StepRules, begin, draw_of, emit, empty_state, filled_lengths, halt
+from backends.vlm.tail_prefill import TailPrefill
+from backends.vlm.text_layer import text_layers
 from backends.vlm.text_step import TextStep
 
 
@@ -77,7 +79,9 @@ class SlotDecoder:
         self._has_cross = bool(shape.cross_layers)
         self._rules = StepRules.of(family.eos_ids, settings.repetition, self.cache.capacity, self._device)
         self._state = empty_state(slots, settings.answer_tokens, self._rules)
-        self._forward = TextStep(family.text_model, family.lm_head, self.cache, self.kernels)
+        layers = text_layers(family.text_model, shape.head_dim)
+        self._forward = TextStep(family.text_model, family.lm_head, layers, self.cache, self.kernels)
+        self._tails = TailPrefill(family.text_model, family.lm_head, layers, self.cache, self.kernels)
         lengths = length_buckets(self.length, settings.length_bucket, self.kernels.reads_filled_only)
         self._runner = StepRunner(self._step, row_counts(slots, self._captures), lengths)
         # a step's small kernels go before the large ones of a prefill, else each would wait for a whole product
@@ -93,6 +97,8 @@ class SlotDecoder:
 
     def capture(self, random: bool) -> int:
         """Capture all step shapes where the device can, while all slots are idle; return how many."""
+        if self._cuda:  # kernels of tails are compiled now and not while others are read
+            self.prefill_tails([0], [torch.zeros(2, dtype=torch.long)], [0], []).wait()
         if self._captures:
             with self.on_main():
                 self._runner.capture(random)
@@ -112,6 +118,21 @@ class SlotDecoder:
                 if tensor is not None:
                     tensor.record_stream(self.main)
         return Prefilled(tuple(rows), tuple(answers), logits, batch.cross_lengths, done)
+
+    def prefill_tails(
+        self, rows: Sequence[int], tails: Sequence[Tensor], starts: Sequence[int], answers: Sequence[NewAnswer]
+    ) -> Prefilled:
+        """Queue the prefill of token ids behind the first `starts` positions of idle slots, which are filled already.
+
+        What the slots know of their pictures stays: nothing but these ids goes to the device.
+        """
+        with _on(self._prefill_stream):
+            cross = self._state.cross_lengths if self._has_cross else None
+            logits = self._tails(rows, tails, starts, cross)
+            done = _mark(self._prefill_stream)
+        if self._cuda and self.main is not None:
+            logits.record_stream(self.main)
+        return Prefilled(tuple(rows), tuple(answers), logits, None, done)
 
     def activate(self, group: Prefilled) -> None:
         """Choose the first tokens of a prefilled group and let its slots take part in steps."""

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from types import TracebackType
 
 import torch
+from torch import Tensor
 
 from backends.vlm.decoder import best_kernels
 from backends.vlm.engine_settings import EngineSettings
@@ -22,12 +23,14 @@ from backends.vlm.fused_prefill import fuse
 from backends.vlm.kernels import Kernels, TorchKernels
 from backends.vlm.memory import affordable_slots, release
 from backends.vlm.reading import EngineStats, Reading, Remake
-from backends.vlm.requests import Decoded, Prepared
+from backends.vlm.requests import Decoded, HeldSlot, Prepared
 from backends.vlm.rounds import Rounds
 from backends.vlm.sampling import Sampling
 from router.errors import BackendError, ExtractionError, RetryableError
 
 IDLE_LOOK_S = 0.5
+HELD_LOOK_S = 0.01
+"""How long the engine sleeps where every slot is kept by somebody who may ask more."""
 SWITCH_S = 0.0003
 """How long other threads of Python may keep the device's from running, in seconds."""
 
@@ -44,6 +47,7 @@ class Engine:
         """Told after each round how many requests had a slot in it; must be quick and raise nothing."""
         self._family, self._clock = family, clock
         self._arrived: list[Reading] = []
+        self._released: list[HeldSlot] = []
         self._changed = threading.Condition()
         self._ready = threading.Event()
         self._closing = self._hurry = False
@@ -84,22 +88,60 @@ class Engine:
         deadline_s: float | None = None,
         sampling: Sampling | None = None,
         remake: Remake | None = None,
+        hold: bool = False,
     ) -> Future[Decoded]:
         """Return the future of the answer to a prepared request, of at most `max_tokens` tokens.
 
         `deadline_s` is a time of `time.monotonic`: then the answer ends where it is. `remake` prepares the request with
-        less to show when memory is short. Raises `ExtractionError` when the prompt leaves no room for an answer, and
+        less to show when memory is short. With `hold` the slot stays the caller's after the answer, which names it:
+        `follow` or `release` it. Raises `ExtractionError` when the prompt leaves no room for an answer, and
         `RetryableError` when the engine is closed.
         """
-        room = self.settings.slot_tokens - 1 - prepared.prompt_tokens
+        limit = self._limit(prepared.prompt_tokens, max_tokens)
+        chosen = sampling or self.settings.sampling
+        return self._send(Reading(prepared, limit, chosen, deadline_s, remake, self._clock(), hold))
+
+    def follow(
+        self,
+        slot: HeldSlot,
+        tail: Tensor,
+        max_tokens: int,
+        *,
+        deadline_s: float | None = None,
+        sampling: Sampling | None = None,
+        hold: bool = True,
+    ) -> Future[Decoded]:
+        """Return the future of the answer to another question about what a held slot has.
+
+        `tail` are the token ids (n,) behind its prefix; they take the place of the former question and answer. Fails
+        with `SlotLostError` when the slot was taken meanwhile. Raises what `submit` raises; the slot stays held then.
+        """
+        prompt_tokens = slot.prefix_tokens + len(tail)
+        limit = self._limit(prompt_tokens, max_tokens)
+        prepared = Prepared(tail, (), (), 0, prompt_tokens, prefix_tokens=slot.prefix_tokens)
+        chosen = sampling or self.settings.sampling
+        return self._send(Reading(prepared, limit, chosen, deadline_s, None, self._clock(), hold, slot))
+
+    def release(self, slot: HeldSlot) -> None:
+        """Give a held slot up; one that is not the caller's any more is left alone."""
+        with self._changed:
+            self._released.append(slot)
+            self._changed.notify()
+
+    def room(self, prompt_tokens: int) -> int:
+        """Return how many tokens an answer may have behind a prompt of so many."""
+        return self.settings.slot_tokens - 1 - prompt_tokens
+
+    def _limit(self, prompt_tokens: int, max_tokens: int) -> int:
+        room = self.room(prompt_tokens)
         if room < 1:
             raise ExtractionError(
-                f"the prompt has {prepared.prompt_tokens} tokens, a slot holds {self.settings.slot_tokens - 1}: "
+                f"the prompt has {prompt_tokens} tokens, a slot holds {self.settings.slot_tokens - 1}: "
                 "show fewer tiles or pages"
             )
-        limit = max(1, min(max_tokens, self.settings.answer_tokens, room))
-        chosen = sampling or self.settings.sampling
-        reading = Reading(prepared, limit, chosen, deadline_s, remake, self._clock())
+        return max(1, min(max_tokens, self.settings.answer_tokens, room))
+
+    def _send(self, reading: Reading) -> Future[Decoded]:
         with self._changed:
             if self._closing or self._failure is not None or not self._thread.is_alive():
                 raise RetryableError(f"the engine of {self._family.name} takes no more requests")
@@ -175,13 +217,12 @@ class Engine:
         while True:
             self._moved_s = self._clock()
             with self._changed:
-                if rounds.idle and not self._arrived:
-                    if self._closing:
+                if not self._arrived and not self._released:
+                    if rounds.idle and self._closing:
                         return
-                    self._changed.wait(IDLE_LOOK_S)
-                arrived, self._arrived = self._arrived, []
-                for reading in arrived:
-                    rounds.add(reading)
+                    if rounds.idle or rounds.held_up:
+                        self._changed.wait(IDLE_LOOK_S if rounds.idle else HELD_LOOK_S)
+                self._take_in(rounds)
             if self._hurry:
                 for reading in rounds.readings():
                     reading.future.cancel()
@@ -189,6 +230,16 @@ class Engine:
                 rounds.round()
                 if self.observe is not None and rounds.busy:
                     self.observe(rounds.busy)
+
+    def _take_in(self, rounds: Rounds) -> None:
+        arrived, self._arrived = self._arrived, []
+        released, self._released = self._released, []
+        for reading in arrived:  # before what is released: a slot may be followed first, and is another's then
+            rounds.add(reading)
+        for slot in released:
+            rounds.release(slot)
+        if self._closing:  # nobody can follow
+            rounds.lose_held()
 
     def _die(self, cause: BaseException) -> None:
         self._failure = cause

@@ -26,7 +26,8 @@ class EngineSettings:
     """How large and how eager an engine is.
 
     `slots`: documents read at once at most; fewer where memory is short. `slot_tokens`: positions of a slot, prompt and
-    answer together. `answer_tokens`: the longest answer, whatever is asked for. `steps_per_look`: steps between two
+    answer together. `answer_tokens`: the longest answer, whatever is asked for. `hold_s`: how long a slot is kept for
+    its document's next question while others wait. `steps_per_look`: steps between two
     looks of the host. `prefills_ahead`: groups being prefilled at once. `length_bucket`: step of the lengths that
     attention is captured for where it cannot stop at the filled length. `spare_bytes`: device memory left to others.
     `overlap`: prefill beside decoding, CUDA only. `fused`: call the layers in fewer operations, with fused kernels
@@ -40,6 +41,7 @@ class EngineSettings:
     answer_tokens: int = 2048
     group: GroupLimits = field(default_factory=GroupLimits)
     patience_s: float = 0.1
+    hold_s: float = 10.0
     steps_per_look: int = 4
     prefills_ahead: int = 2
     length_bucket: int = 512

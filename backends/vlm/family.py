@@ -26,7 +26,7 @@ END_OF_TURN = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end
 class Family(Protocol):
     """A loaded model with its tokenizer and the rules of its input.
 
-    `prepare` may be called from any thread; `collate` and `prefill` from the thread that owns the device.
+    `prepare` and `tail` may be called from any thread; `collate` and `prefill` from the thread that owns the device.
     """
 
     @property
@@ -83,6 +83,13 @@ class Family(Protocol):
 
         `max_tiles` bounds the tiles of a page, `image_scale` in (0, 1] shrinks pages first: what is asked of a request
         after the device ran out of memory.
+        """
+        ...
+
+    def tail(self, request: GenerationRequest) -> Tensor:
+        """Return the token ids (n,) of a request's whole prompt that stand behind its last picture.
+
+        They may be asked in a slot that has the same pictures: the prompt's tokens are then those of `prepare`.
         """
         ...
 

@@ -15,7 +15,7 @@ from backends.vlm.family import cache_name, eos_ids, last_logits, pad_right, upl
 from backends.vlm.loaded_family import LoadedFamily
 from backends.vlm.pages import Picture, pictures, tile_signals
 from backends.vlm.preprocess import PixelRule, internvl_pixels
-from backends.vlm.prompting import ChatPrompt, expand_pictures
+from backends.vlm.prompting import ChatPrompt, behind_pictures, expand_pictures
 from backends.vlm.requests import Batch, Prepared
 from backends.vlm.tiling import PagePlan, TileLimits, plan_pages
 from router.errors import ExtractionError
@@ -58,14 +58,14 @@ class InternVL(LoadedFamily):
             return (request,)
         shown = pictures(request)
         plans = plan_pages([picture.shape for picture in shown], self.limits, self.rule.tile_px, NO_BOUND)
+        glyphs = tuple(picture.shape.glyph_height_px for picture in shown)
         groups: list[list[int]] = []
         for page, plan in enumerate(plans):
             together = [plans[other] for other in groups[-1]] if groups else []
-            if together and self._fits(request.prompt, [*together, plan]):
+            if together and self._fits(_only(request, [*groups[-1], page], glyphs), [*together, plan]):
                 groups[-1].append(page)
             else:
                 groups.append([page])
-        glyphs = tuple(picture.shape.glyph_height_px for picture in shown)
         return tuple(_only(request, pages, glyphs) for pages in groups)
 
     def prepare(self, request: GenerationRequest, max_tiles: int | None = None, image_scale: float = 1.0) -> Prepared:
@@ -73,7 +73,7 @@ class InternVL(LoadedFamily):
         shown = pictures(request, image_scale)
         if not shown:
             raise ExtractionError("a vision-language model was asked without a picture")
-        text_ids = self.chat.token_ids(request.prompt, len(shown))
+        text_ids = self._text_ids(request)
         budget = self._tile_budget(len(text_ids), len(shown))
         shapes = [picture.shape for picture in shown]
         plans = plan_pages(shapes, self.limits.at_most(max_tiles), self.rule.tile_px, budget)
@@ -127,8 +127,11 @@ class InternVL(LoadedFamily):
         features: Tensor = core.multi_modal_projector(merged.flatten(1, 2))
         return features
 
-    def _fits(self, prompt: str, plans: Sequence[PagePlan]) -> bool:
-        text = len(self.chat.token_ids(prompt, len(plans)))
+    def _text_ids(self, request: GenerationRequest) -> Tensor:
+        return self.chat.token_ids(request.prompt, len(request.images), request.captions)
+
+    def _fits(self, request: GenerationRequest, plans: Sequence[PagePlan]) -> bool:
+        text = len(self._text_ids(request))
         return sum(plan.tiles for plan in plans) <= self._tile_budget(text, len(plans))
 
     def _tile_budget(self, text_tokens: int, pages: int) -> int:
@@ -149,6 +152,7 @@ class InternVL(LoadedFamily):
             tiles=sum(plan.tiles for plan in plans),
             prompt_tokens=len(ids),
             signals=signals,
+            prefix_tokens=len(ids) - len(behind_pictures(text_ids, context)),
         )
 
 
@@ -157,4 +161,5 @@ def _only(request: GenerationRequest, pages: Sequence[int], glyphs: Sequence[flo
         request,
         images=tuple(request.images[page] for page in pages),
         glyph_heights_px=tuple(glyphs[page] for page in pages),
+        captions=tuple(request.captions[page] for page in pages) if request.captions else (),
     )

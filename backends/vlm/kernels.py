@@ -1,4 +1,4 @@
-"""The operations of a decode step, in plain torch. Must not know layers, slots' owners or graphs.
+"""The operations of steps and prefills, in plain torch. Must not know layers, slots' owners or graphs.
 
 `TorchKernels` is the reference that every device can run; `triton_kernels.TritonKernels` does the same in fewer
 launches and reads only what is filled. One token a row: every activation is (rows, width).
@@ -40,10 +40,17 @@ class Kernels(Protocol):
         ...
 
     def rotate_and_write(
-        self, heads: HeadStates, turn: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, positions: Tensor
+        self,
+        heads: HeadStates,
+        turn: tuple[Tensor, Tensor],
+        keys: Tensor,
+        values: Tensor,
+        positions: Tensor,
+        slots: Tensor | None = None,
     ) -> Tensor:
         """Rotate query and key by `turn` (cosine and sine, (rows, head_dim)), write key and value at `positions`
-        (rows,) of `keys` and `values` (slots, kv_heads, length, head_dim), return the query (rows, heads, head_dim)."""
+        (rows,) of `keys` and `values` (slots, kv_heads, length, head_dim), return the query (rows, heads, head_dim).
+        Every row has a slot of its own, in their order, unless `slots` (rows,) says which."""
         ...
 
     def attend(
@@ -51,6 +58,14 @@ class Kernels(Protocol):
     ) -> Tensor:
         """Return attention of query (rows, heads, head_dim) over the first `lengths` (rows,) positions of the rows of
         keys and values (slots, kv_heads, length, head_dim): (rows, heads * head_dim). No length exceeds `longest`."""
+        ...
+
+    def attend_tails(
+        self, query: Tensor, keys: Tensor, values: Tensor, rows: Tensor, visible: Tensor, scale: float, longest: int
+    ) -> Tensor:
+        """Return attention of query (n, tokens, heads, head_dim) over the slots `rows` (n,) of keys and values (slots,
+        kv_heads, length, head_dim), each token over the first `visible` (n, tokens) positions, at least 1 and at most
+        `longest`: (n * tokens, heads * head_dim)."""
         ...
 
     def gate(self, gate: Tensor, up: Tensor, activation: Any) -> Tensor:
@@ -100,11 +115,17 @@ class TorchKernels:
         return self.norm(total, module), total
 
     def rotate_and_write(
-        self, heads: HeadStates, turn: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, positions: Tensor
+        self,
+        heads: HeadStates,
+        turn: tuple[Tensor, Tensor],
+        keys: Tensor,
+        values: Tensor,
+        positions: Tensor,
+        slots: Tensor | None = None,
     ) -> Tensor:
         """See `Kernels`."""
         cos, sin = turn[0][:, None], turn[1][:, None]
-        rows = torch.arange(positions.shape[0], device=positions.device)
+        rows = torch.arange(positions.shape[0], device=positions.device) if slots is None else slots
         keys[rows, :, positions] = heads.key * cos + _half_turned(heads.key) * sin
         values[rows, :, positions] = heads.value
         return heads.query * cos + _half_turned(heads.query) * sin
@@ -121,6 +142,18 @@ class TorchKernels:
             shared, keys[:rows, :, :longest], values[:rows, :, :longest], attn_mask=filled[:, None, None], scale=scale
         )
         return out.reshape(rows, heads * head_dim)
+
+    def attend_tails(
+        self, query: Tensor, keys: Tensor, values: Tensor, rows: Tensor, visible: Tensor, scale: float, longest: int
+    ) -> Tensor:
+        """See `Kernels`."""
+        seen = torch.arange(longest, device=visible.device) < visible[..., None]
+        key, value = (cached[:, :, :longest].index_select(0, rows) for cached in (keys, values))
+        grouped = query.shape[2] != keys.shape[1]
+        out = functional.scaled_dot_product_attention(
+            query.transpose(1, 2), key, value, attn_mask=seen[:, None], scale=scale, enable_gqa=grouped
+        )
+        return out.transpose(1, 2).flatten(2).flatten(0, 1)
 
     def gate(self, gate: Tensor, up: Tensor, activation: Any) -> Tensor:
         """See `Kernels`."""

@@ -1,6 +1,6 @@
 """Llama 3.2 Vision: a page becomes keys that the text attends to (arXiv 2407.21783). Knows how, not when.
 
-One page a request: text after several pictures attends to the last alone.
+One page a request: text after several pictures attends to the last alone. A single page needs no caption.
 """
 
 from __future__ import annotations
@@ -58,14 +58,15 @@ class LlamaVision(LoadedFamily):
         """Return one request a page."""
         glyphs = request.glyph_heights_px or (None,) * len(request.images)
         pages = zip(request.images, glyphs, strict=True)
-        return tuple(replace(request, images=(image,), glyph_heights_px=(glyph,)) for image, glyph in pages)
+        whole = replace(request, captions=())
+        return tuple(replace(whole, images=(image,), glyph_heights_px=(glyph,)) for image, glyph in pages)
 
     def prepare(self, request: GenerationRequest, max_tiles: int | None = None, image_scale: float = 1.0) -> Prepared:
         """Return the request as token ids and planned tiles; raise `ExtractionError` when it cannot fit."""
         if len(request.images) != 1:
             raise ExtractionError(f"Llama 3.2 Vision reads one page a request, not {len(request.images)}")
         [page] = pictures(request, image_scale)
-        ids = self.chat.token_ids(request.prompt, 1)
+        ids = self._text_ids(request)
         if len(ids) > self.limits.prompt_tokens:
             raise ExtractionError(f"a prompt of {len(ids)} tokens is over the bound of {self.limits.prompt_tokens}")
         plan, wanted = (self._plan(page.shape, bounds) for bounds in (self.limits.at_most(max_tiles), self.limits))
@@ -76,6 +77,7 @@ class LlamaVision(LoadedFamily):
             tiles=self.model_tiles,  # the vision tower computes empty tiles as well
             prompt_tokens=len(ids),
             signals=tile_signals([plan], [wanted], image_scale),
+            prefix_tokens=self._picture_place(ids) + 1,
         )
 
     def collate(self, items: Sequence[Prepared]) -> Batch:
@@ -85,7 +87,7 @@ class LlamaVision(LoadedFamily):
         longest, grids = max(item.prompt_tokens for item in items), [item.grids[0] for item in items]
         filled = torch.tensor([columns * rows for columns, rows in grids])
         tiles = (torch.arange(self.model_tiles) < filled[:, None]).long()
-        sees = torch.arange(longest) >= torch.tensor([self._picture_place(item) for item in items])[:, None]
+        sees = torch.arange(longest) >= torch.tensor([self._picture_place(item.input_ids) for item in items])[:, None]
         pages = [item.pages[0] for item in items]
         inputs = {
             "input_ids": ids,
@@ -115,5 +117,5 @@ class LlamaVision(LoadedFamily):
         glyph = page.glyph_height_px
         return PagePlan(grid, grid[0] * grid[1], None if glyph is None else glyph * scale)
 
-    def _picture_place(self, item: Prepared) -> int:
-        return int((item.input_ids == self.processor.image_token_id).nonzero()[0, 0])
+    def _picture_place(self, ids: Tensor) -> int:
+        return int((ids == self.processor.image_token_id).nonzero()[0, 0])

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from backends.base import GenerationRequest
 from backends.vlm.preprocess import PixelRule
-from backends.vlm.prompting import ChatPrompt
+from backends.vlm.prompting import ChatPrompt, behind_pictures
 from backends.vlm.tiling import TileLimits
 
 
@@ -43,3 +44,11 @@ class LoadedFamily:
         """The type the model computes in."""
         dtype: torch.dtype = self.text_model.embed_tokens.weight.dtype
         return dtype
+
+    def tail(self, request: GenerationRequest) -> Tensor:
+        """Return the token ids (n,) that a request's prompt has behind its last picture."""
+        return behind_pictures(self._text_ids(request), self.processor.image_token_id)
+
+    def _text_ids(self, request: GenerationRequest) -> Tensor:
+        """Return a request's prompt with one placeholder a picture."""
+        return self.chat.token_ids(request.prompt, len(request.images))

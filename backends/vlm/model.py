@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 
 import torch
 
-from backends.base import EngineState, Generation, GenerationRequest
+from backends.base import Dialogue, EngineState, Generation, GenerationRequest
+from backends.vlm.asking import Asked, Asker
+from backends.vlm.conversation import converse
 from backends.vlm.engine import Engine
 from backends.vlm.family import Family
-from backends.vlm.requests import Decoded, Prepared
-from backends.vlm.token_text import TokenText
 
 
 @dataclass(eq=False)
 class VlmModel:
-    """Implements `Model` and `PagedModel`; may be called from many threads, whose requests are then read together.
+    """Implements `Model`, `ConversingModel` and `PagedModel`; may be called from many threads, all are read together.
 
     `timeout_s` bounds a call: answers end then where they are, and say so.
     """
@@ -27,10 +27,10 @@ class VlmModel:
     family: Family
     engine: Engine
     timeout_s: float | None = None
-    _text: TokenText = field(init=False, repr=False)
+    _asker: Asker = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._text = TokenText(self.family.tokenizer)
+        self._asker = Asker(self.family, self.engine)
 
     def split(self, request: GenerationRequest) -> Sequence[GenerationRequest]:
         """Return requests that together show all images, each small enough for one prompt."""
@@ -41,41 +41,27 @@ class VlmModel:
 
         Pages are made ready in the caller's thread: with many callers many cores do it.
         """
-        deadline_s = None if self.timeout_s is None else time.monotonic() + self.timeout_s
-        sent: list[tuple[Prepared, Future[Decoded]]] = []
+        deadline_s = self._deadline_s()
+        sent: list[Asked] = []
         try:
             for request in requests:
-                sent.append(self._send(request, deadline_s))
-            wait([future for _, future in sent])
-            return [self._generation(prepared, future.result()) for prepared, future in sent]
+                sent.append(self._asker.ask(request, deadline_s))
+            wait([asked.future for asked in sent])
+            return [self._asker.generation(asked, asked.decoded()) for asked in sent]
         finally:
-            for _, future in sent:  # of no use when one of them failed
-                future.cancel()
+            for asked in sent:  # of no use when one of them failed
+                asked.future.cancel()
 
-    def _send(self, request: GenerationRequest, deadline_s: float | None) -> tuple[Prepared, Future[Decoded]]:
-        def remake(max_tiles: int, image_scale: float) -> Prepared:
-            return self.family.prepare(request, max_tiles, image_scale)
+    def converse(self, dialogues: Sequence[Dialogue]) -> None:
+        """Run all dialogues to their ends, at the same time; raise what a request or a dialogue raises.
 
-        prepared = self.family.prepare(request)
-        return prepared, self.engine.submit(prepared, request.max_tokens, deadline_s=deadline_s, remake=remake)
+        Pictures are read once: a question about the same ones takes the place of the question and the answer before it
+        in the slot that has them, and is answered as if it were asked alone.
+        """
+        converse(self._asker, dialogues, self._deadline_s())
 
-    def _generation(self, prepared: Prepared, decoded: Decoded) -> Generation:
-        spoken = self._text.spoken(decoded.tokens)
-        pieces = self._text.pieces([decoded.tokens[place] for place in spoken])
-
-        def of_spoken(values: Sequence[float]) -> tuple[float, ...]:
-            return tuple(values[place] for place in spoken)
-
-        return Generation(
-            text="".join(pieces),
-            finish_reason=decoded.finish_reason,
-            tokens=tuple(pieces),
-            token_logprobs=of_spoken(decoded.logprobs),
-            prompt_tokens=prepared.prompt_tokens,
-            token_entropies=of_spoken(decoded.entropies),
-            token_margins=of_spoken(decoded.margins),
-            signals=prepared.signals,
-        )
+    def _deadline_s(self) -> float | None:
+        return None if self.timeout_s is None else time.monotonic() + self.timeout_s
 
     def state(self) -> EngineState:
         """Return what the engine is doing and has done."""

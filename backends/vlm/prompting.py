@@ -25,17 +25,38 @@ class ChatPrompt:
         self._lock = threading.Lock()
         self._kept = lru_cache(kept_prompts)(self._encode)
 
-    def token_ids(self, text: str, pictures: int) -> Tensor:
-        """Return int64 ids (n,) of one user turn, pictures first, up to where the answer starts; not to be changed."""
-        with self._lock:
-            return self._kept(text, pictures)
+    def token_ids(self, text: str, pictures: int, captions: tuple[str, ...] = ()) -> Tensor:
+        """Return int64 ids (n,) of one user turn, pictures first, up to where the answer starts; not to be changed.
 
-    def _encode(self, text: str, pictures: int) -> Tensor:
-        parts = [{"type": "image"}] * pictures + [{"type": "text", "text": self._special.sub(" ", text)}]
+        `captions` are lines before the pictures, one for each, or empty; raises `ValueError` on another number.
+        """
+        if captions and len(captions) != pictures:
+            raise ValueError(f"{len(captions)} captions for {pictures} pictures")
+        with self._lock:
+            return self._kept(text, pictures, captions)
+
+    def _encode(self, text: str, pictures: int, captions: tuple[str, ...]) -> Tensor:
+        parts: list[dict[str, str]] = []
+        for number in range(pictures):
+            parts += [self._text(captions[number] + "\n")] if captions else []
+            parts.append({"type": "image"})
+        parts.append(self._text(text))
         turns = [{"role": "user", "content": parts}]
         whole = self._processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
         # the template writes all special tokens itself, the one at the beginning of the text included
         return torch.tensor(self._tokenizer(whole, add_special_tokens=False)["input_ids"])
+
+    def _text(self, text: str) -> dict[str, str]:
+        return {"type": "text", "text": self._special.sub(" ", text)}
+
+
+def behind_pictures(ids: Tensor, picture_id: int) -> Tensor:
+    """Return the ids behind the last placeholder of a picture, all of them where there is none.
+
+    A placeholder is a token of its own whatever stands beside it, so that a cut there changes no other token.
+    """
+    places = (ids == picture_id).nonzero().flatten()
+    return ids[int(places[-1]) + 1 :] if len(places) else ids
 
 
 def expand_pictures(ids: Tensor, picture_id: int, spans: list[Tensor]) -> Tensor:

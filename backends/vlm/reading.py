@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, fields, replace
 
-from backends.vlm.requests import Decoded, FinishReason, Prepared
+from backends.vlm.requests import Decoded, FinishReason, HeldSlot, Prepared
 from backends.vlm.sampling import Sampling
 from backends.vlm.slots import NewAnswer
 
@@ -22,8 +22,10 @@ KEPT_WAITS = 4096
 class Reading:
     """A request from its submission to its answer.
 
-    `limit` bounds the answer's tokens. `steps` counts the decode steps queued for it, `ending` is why it was stopped
-    from outside, `shrunk` how often its pages were made smaller because memory was short.
+    `limit` bounds the answer's tokens. With `hold` its slot is kept after the answer. `slot` is the held slot that a
+    follow-up goes into: `prepared` has then no pages, and of its tokens only those behind what the slot holds. `steps`
+    counts the decode steps queued for it, `ending` is why it was stopped from outside, `shrunk` how often its pages
+    were made smaller because memory was short.
     """
 
     prepared: Prepared
@@ -32,6 +34,8 @@ class Reading:
     deadline_s: float | None
     remake: Remake | None
     arrived_s: float
+    hold: bool = False
+    slot: HeldSlot | None = None
     future: Future[Decoded] = field(default_factory=Future)
     steps: int = 0
     ending: FinishReason | None = None
@@ -55,10 +59,12 @@ class Reading:
             return "cancelled"
         return "deadline" if self.deadline_s is not None and now_s >= self.deadline_s else None
 
-    def settle(self, decoded: Decoded) -> None:
-        """Hand the answer over, unless its owner has cancelled."""
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_result(decoded)
+    def settle(self, decoded: Decoded) -> bool:
+        """Hand the answer over, unless its owner has cancelled; return whether somebody has it now."""
+        if not self.future.set_running_or_notify_cancel():
+            return False
+        self.future.set_result(decoded)
+        return True
 
     def fail(self, error: BaseException) -> None:
         """Hand an error over, unless its owner has cancelled."""
@@ -75,6 +81,9 @@ class EngineStats:
     the host knows, which looks every few steps; of `looked_rows` that were in a step where it looked, `live_rows` held
     an answer that grew. `waits_s`: how long a document waited while a slot was free for it, until its prefill was
     queued on the device; the slot that became free first counts as that of the document that is admitted first.
+    `follow_ups` counts the questions after a document's first, which `tail_prefills` prefilled; `held_slot_s` are
+    slot-seconds between an answer and the prefill of the next question, `slots_lost` slots that were taken from a
+    document before it had asked all.
     """
 
     slots: int = 0
@@ -90,6 +99,10 @@ class EngineStats:
     decoding_slot_s: float = 0.0
     live_rows: int = 0
     looked_rows: int = 0
+    follow_ups: int = 0
+    tail_prefills: int = 0
+    held_slot_s: float = 0.0
+    slots_lost: int = 0
     waits_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_WAITS))
 
     def reset(self) -> None:

@@ -20,7 +20,8 @@ class Prepared:
 
     `input_ids` is int64 of shape (prompt_tokens,), image tokens included. `pages` are uint8 pictures of shape
     (height, width, 3), RGB, in [0, 255], and `grids` their (columns, rows) of tiles. `tiles` counts all tiles that the
-    vision tower sees, thumbnails included. `signals` say in numbers how the pages were shown (for provenance).
+    vision tower sees, thumbnails included. `signals` say in numbers how the pages were shown (for provenance). The
+    first `prefix_tokens` tokens are all up to the last picture's end: what other questions about it share.
     """
 
     input_ids: Tensor
@@ -29,6 +30,18 @@ class Prepared:
     tiles: int
     prompt_tokens: int
     signals: Mapping[str, float] = field(default_factory=dict)
+    prefix_tokens: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class HeldSlot:
+    """A slot that is kept after an answer, its first `prefix_tokens` positions filled with what questions share.
+
+    Every answer gives one of its own, so that an old one never names what somebody else reads in that slot.
+    """
+
+    row: int
+    prefix_tokens: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +63,8 @@ class Decoded:
     """What the engine made of one request; the four lists are aligned.
 
     `logprobs` are natural logarithms of the chosen tokens' probabilities (<= 0), `entropies` are in nats (>= 0),
-    `margins` are differences of the two largest log-probabilities (>= 0).
+    `margins` are differences of the two largest log-probabilities (>= 0). `held` is the slot, where it was to be kept:
+    whoever has it follows it or releases it.
     """
 
     tokens: list[int]
@@ -58,3 +72,4 @@ class Decoded:
     entropies: list[float]
     margins: list[float]
     finish_reason: FinishReason
+    held: HeldSlot | None = None

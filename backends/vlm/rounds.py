@@ -9,17 +9,17 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
-
+from backends.vlm.attempts import attempt, device_is_lost
 from backends.vlm.decoder import Copied, Prefilled, SlotDecoder, decoded
 from backends.vlm.engine_settings import EngineSettings
 from backends.vlm.family import Family
+from backends.vlm.follow_ups import FollowUps, TailLimits
 from backends.vlm.kernels import Kernels
 from backends.vlm.memory import free_bytes, release
 from backends.vlm.reading import EngineStats, Reading
-from backends.vlm.requests import Decoded
+from backends.vlm.requests import Decoded, HeldSlot
 from backends.vlm.scheduler import Scheduler, Waiting
 from backends.vlm.shrink import shrink
 
@@ -53,6 +53,7 @@ class Rounds:
         self._token_bytes, self._token_bound = token_bytes, settings.group.tokens
         self.queue: Scheduler[Reading] = Scheduler(settings.group, settings.patience_s)
         self._alone: set[Waiting[Reading]] = set()
+        self._follow_ups = FollowUps(TailLimits(), settings.hold_s, stats, self._set_free)
         self._prefills: list[_Prefill] = []
         self._active: dict[int, Reading] = {}
         self._looks: deque[tuple[Copied, dict[int, Reading]]] = deque()
@@ -71,12 +72,21 @@ class Rounds:
     @property
     def idle(self) -> bool:
         """Return whether there is nothing to do."""
-        return not (len(self.queue) or self._prefills or self._active or self._looks)
+        return not len(self.queue) and self._still
+
+    @property
+    def held_up(self) -> bool:
+        """Return whether documents wait and nothing can be done before somebody gives up the slot that he keeps."""
+        return len(self.queue) > 0 and self._still and not self._free
+
+    @property
+    def _still(self) -> bool:
+        return not (self._prefills or self._active or self._looks or self._follow_ups.waiting)
 
     @property
     def busy(self) -> int:
-        """Return how many slots have a request, its prompt being read or its answer written."""
-        return len(self._active) + sum(len(group.readings) for group in self._prefills)
+        """Return how many slots have a document: its prompt being read, its answer written, or kept for a question."""
+        return len(self._active) + sum(len(group.readings) for group in self._prefills) + self._follow_ups.rows
 
     @property
     def capacity(self) -> int:
@@ -85,14 +95,25 @@ class Rounds:
 
     def readings(self) -> list[Reading]:
         """Return everything that has no answer yet."""
-        waiting = [one.item for one in self.queue]
+        waiting = [one.item for one in self.queue] + self._follow_ups.waiting
         return waiting + [r for group in self._prefills for r in group.readings.values()] + list(self._active.values())
 
     def add(self, reading: Reading) -> None:
-        """Queue a request."""
+        """Queue a request, a follow-up for its own slot."""
+        if reading.slot is not None:
+            self._follow_ups.add(reading)
+            return
         prepared = reading.prepared
         waiting = Waiting(reading, prepared.prompt_tokens, prepared.tiles, reading.arrived_s, reading.deadline_s)
         self.queue.add(waiting)
+
+    def release(self, slot: HeldSlot) -> None:
+        """Free a slot that was kept; one that was lost or is another's by now stays as it is."""
+        self._follow_ups.release(slot)
+
+    def lose_held(self) -> None:
+        """Free all slots that are kept and not followed."""
+        self._follow_ups.lose_held()
 
     def round(self) -> None:
         """Do what can be done now; waits for the device only when there is nothing else to do."""
@@ -104,10 +125,12 @@ class Rounds:
             if not (self._filling and self._prefills):
                 self._step()
             self._look()
+            self._follow()
             self._admit()
         # Beside steps a prefill gets only a part of the device; left to themselves both settle where many slots stand
-        # free, though a step costs nearly the same with few rows. So steps wait while a document waits for a free slot.
-        self._filling = bool(self._free) and len(self.queue) > 0
+        # free, though a step costs nearly the same with few rows. So steps wait while a document waits for a free slot,
+        # or a question for its prefill.
+        self._filling = bool(self._follow_ups.waiting) or (bool(self._free) and len(self.queue) > 0)
         if self._prefills and (self._filling or not self._active):
             self._prefills[0].prefilled.wait()
         if self._fewer_slots is not None and not (self._active or self._prefills or self._looks):
@@ -116,6 +139,7 @@ class Rounds:
     def _count(self, now: float) -> None:
         if len(self.queue):
             self._stats.count_time(now - self._last_s, self.busy, len(self._active))
+        self._stats.held_slot_s += (now - self._last_s) * self._follow_ups.rows
         self._last_s = now
 
     def _sweep(self, now: float) -> None:
@@ -125,6 +149,7 @@ class Rounds:
             for waiting in self.queue.remove(lambda one: one.item.to_stop(now) is not None):
                 self._alone.discard(waiting)
                 waiting.item.settle(Decoded([], [], [], [], waiting.item.to_stop(now) or "deadline"))
+        self._follow_ups.sweep(now, wanted=len(self.queue) > 0 and not self._free)
         stopped = []
         for row, reading in self._active.items():
             if reading.ending is None and (reason := reading.to_stop(now)):
@@ -178,11 +203,24 @@ class Rounds:
     def _settle(self, rows: list[int]) -> None:
         for row, answer in zip(rows, decoded(self._decoder.collect(rows)), strict=True):
             reading = self._active.pop(row)
-            self._stats.documents += 1
+            self._stats.documents += reading.slot is None
             self._stats.tokens += len(answer.tokens)
-            heapq.heappush(self._free, row)
-            self._freed_s.append(self._clock())
-            reading.settle(answer if reading.ending is None else _ended(answer, reading))
+            ended = answer if reading.ending is None else replace(answer, finish_reason=reading.ending)
+            self._follow_ups.settle(reading, row, ended, self._clock())
+
+    def _set_free(self, row: int) -> None:
+        heapq.heappush(self._free, row)
+        self._freed_s.append(self._clock())
+
+    def _follow(self) -> None:
+        """Prefill the questions whose pictures are in their slots already."""
+        while self._fewer_slots is None and len(self._prefills) < self._settings.prefills_ahead:
+            group = self._follow_ups.next_group(self._clock(), idle=not (self._active or self._prefills))
+            if not group:
+                return
+            prefilled = self._follow_ups.prefill(group, self._decoder, self._family.device)
+            if prefilled is not None:
+                self._prefills.append(_Prefill(prefilled, dict(zip(prefilled.rows, group, strict=True))))
 
     def _admit(self) -> None:
         while self._free and len(self._prefills) < self._settings.prefills_ahead and self._fewer_slots is None:
@@ -204,18 +242,9 @@ class Rounds:
     def _prefill(self, group: Group) -> None:
         rows = [heapq.heappop(self._free) for _ in group]
         readings = [waiting.item for waiting in group]
-        try:
-            prefilled = self._decoder.prefill(rows, [r.prepared for r in readings], [r.answer() for r in readings])
-        except torch.OutOfMemoryError:
-            self._take_back(rows)
-            failure: Exception | None = None
-        except Exception as exc:
-            self._take_back(rows)
-            if _device_is_lost(exc):
-                self.queue.put_back(group)
-                raise
-            failure = exc
-        else:
+        items, answers = [r.prepared for r in readings], [r.answer() for r in readings]
+        prefilled = attempt(lambda: self._decoder.prefill(rows, items, answers))
+        if prefilled is not None and not isinstance(prefilled, Exception):
             self._stats.prefills += 1
             now = self._clock()
             for reading in readings:
@@ -223,10 +252,14 @@ class Rounds:
             self._alone.difference_update(group)
             self._prefills.append(_Prefill(prefilled, dict(zip(rows, readings, strict=True))))
             return
-        if failure is None:  # outside of the handler, whose traceback would keep the tensors of the failed pass
+        self._take_back(rows)
+        if prefilled is None:
             self._out_of_memory(group)
+        elif device_is_lost(prefilled):
+            self.queue.put_back(group)
+            raise prefilled
         else:
-            self._failed(group, failure)
+            self._failed(group, prefilled)
 
     def _take_back(self, rows: Iterable[int]) -> None:
         for row in rows:
@@ -256,15 +289,7 @@ class Rounds:
 
     def _rebuild(self, slots: int) -> None:
         self._fewer_slots = None
+        self._follow_ups.lose_all()
         del self._decoder
         release(self._family.device)
         self._build(slots)
-
-
-def _ended(answer: Decoded, reading: Reading) -> Decoded:
-    return Decoded(answer.tokens, answer.logprobs, answer.entropies, answer.margins, reading.ending or "cancelled")
-
-
-def _device_is_lost(exc: Exception) -> bool:
-    """A fault of the device (and not of one document) makes every later call fail too."""
-    return isinstance(exc, getattr(torch, "AcceleratorError", ())) or "CUDA error" in str(exc)

@@ -114,7 +114,10 @@ def empty_state(slots: int, answer_tokens: int, rules: StepRules) -> SlotState:
 
 
 def begin(slots: SlotState, rows: Tensor, answers: Sequence[NewAnswer], cross_lengths: Tensor | None) -> SlotState:
-    """Return copies of `rows` (n,) reset for new answers, as they are just before their first token."""
+    """Return copies of `rows` (n,) reset for new answers, as they are just before their first token.
+
+    Without `cross_lengths` (n,) the slots keep their own: a follow-up is about the same pictures.
+    """
     device, columns = slots.token.device, slots.tokens.shape[1]
     numbers = torch.tensor([[a.prompt_tokens, a.limit] for a in answers])
     chances = torch.stack([a.sampling.uniforms(columns) for a in answers])

@@ -1,4 +1,4 @@
-"""Triton kernels of attention of one token over slots of own lengths. Know pointers and strides only.
+"""Triton kernels of attention over slots of own lengths, of one token or of a tail. Know pointers and strides only.
 
 A row's keys are read in chunks by programs of their own (flash decoding, arXiv 2311.01282), and only as far as they are
 filled; the query heads that share a key head go through the matrix units together, so that keys are read once.
@@ -74,3 +74,44 @@ def attend_join(
     mixed = tl.load(part + place, mask=used[:, None], other=0.0)
     result = tl.sum(mixed * share[:, None], 0) / tl.sum(share, 0)
     tl.store(out + head * DIM + at, result.to(out.dtype.element_ty))
+
+
+@triton.jit(do_not_specialize=["tokens"])
+def attend_tail(
+    query, keys, values, rows, visible, out, scale, cache_row, cache_head, tokens,
+    HEADS: tl.constexpr, SHARED: tl.constexpr, DIM: tl.constexpr, LANES: tl.constexpr,
+    BLOCK: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Attention of LANES tokens of one tail, for one head, over the positions of its slot that each of them sees.
+
+    Keys are read up to what the last of these tokens sees. Every token sees position 0, so that no sum is empty.
+    """
+    first_token = tl.program_id(0) * LANES
+    head = tl.program_id(1)
+    row = tl.program_id(2).to(tl.int64)
+    lane = first_token + tl.arange(0, LANES)
+    at = tl.arange(0, DIM)
+    used = lane < tokens
+    token = row * tokens + lane
+    seen = tl.load(visible + token, mask=used, other=1).to(tl.int32)
+    place = (token * HEADS + head)[:, None] * DIM + at[None, :]
+    q = tl.load(query + place, mask=used[:, None], other=0.0)
+    base = tl.load(rows + row) * cache_row + (head // SHARED) * cache_head
+    end = tl.max(seen, 0)
+    top = tl.full([LANES], float("-inf"), tl.float32)
+    whole = tl.zeros([LANES], tl.float32)
+    mixed = tl.zeros([LANES, DIM], tl.float32)
+    for first in range(0, end, BLOCK):
+        position = first + tl.arange(0, BLOCK)
+        inside = position < end
+        k = tl.load(keys + base + position[None, :] * DIM + at[:, None], mask=inside[None, :], other=0.0)
+        fit = tl.dot(q, k, input_precision=PRECISION) * scale
+        fit = tl.where(position[None, :] < seen[:, None], fit, float("-inf"))
+        higher = tl.maximum(top, tl.max(fit, 1))
+        share = tl.exp2(fit - higher[:, None])
+        fade = tl.exp2(top - higher)
+        v = tl.load(values + base + position[:, None] * DIM + at[None, :], mask=inside[:, None], other=0.0)
+        mixed = mixed * fade[:, None] + tl.dot(share.to(v.dtype), v, input_precision=PRECISION)
+        whole = whole * fade + tl.sum(share, 1)
+        top = higher
+    tl.store(out + place, (mixed / whole[:, None]).to(out.dtype.element_ty), mask=used[:, None])

@@ -17,6 +17,7 @@ from backends.vlm.kernels import HeadStates, Scores, TorchKernels
 
 SCORES_BLOCK = 8192
 GATE_BLOCK = 1024
+TAIL_LANES = 64
 PROGRAMS = 1056
 """About how many programs an attention should be cut into: eight for each multiprocessor of the largest devices."""
 
@@ -48,16 +49,22 @@ class TritonKernels(TorchKernels):
         return out, total
 
     def rotate_and_write(
-        self, heads: HeadStates, turn: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, positions: Tensor
+        self,
+        heads: HeadStates,
+        turn: tuple[Tensor, Tensor],
+        keys: Tensor,
+        values: Tensor,
+        positions: Tensor,
+        slots: Tensor | None = None,
     ) -> Tensor:
         """See `Kernels`."""
         query, key, value = heads.query, heads.key, heads.value
         rows, count, dim = query.shape
         out = torch.empty((rows, count, dim), dtype=query.dtype, device=query.device)
         triton_rows.rotate_write[(rows, count + 2 * key.shape[1])](
-            query, key, value, turn[0], turn[1], positions, keys, values, out,
+            query, key, value, turn[0], turn[1], positions, positions if slots is None else slots, keys, values, out,
             query.stride(0), key.stride(0), value.stride(0), keys.stride(0), keys.stride(1),
-            HEADS=count, KV_HEADS=key.shape[1], HALF=dim // 2, num_warps=1,
+            HEADS=count, KV_HEADS=key.shape[1], HALF=dim // 2, CHOSEN=slots is not None, num_warps=1,
         )  # fmt: skip
         return out
 
@@ -81,6 +88,21 @@ class TritonKernels(TorchKernels):
         triton_attention.attend_join[(rows, heads)](
             part, weights, lengths, out, chunks, chunk, HEADS=heads, DIM=dim, MOST=_power(chunks), num_warps=2
         )
+        return out
+
+    def attend_tails(
+        self, query: Tensor, keys: Tensor, values: Tensor, rows: Tensor, visible: Tensor, scale: float, longest: int
+    ) -> Tensor:
+        """See `Kernels`."""
+        tails, tokens, heads, dim = query.shape
+        out = torch.empty((tails * tokens, heads * dim), dtype=query.dtype, device=query.device)
+        exact = query.dtype == torch.float32
+        lanes = 32 if exact else TAIL_LANES
+        triton_attention.attend_tail[(-(-tokens // lanes), heads, tails)](
+            query, keys, values, rows, visible, out, scale * math.log2(math.e), keys.stride(0), keys.stride(1), tokens,
+            HEADS=heads, SHARED=heads // keys.shape[1], DIM=dim, LANES=lanes, BLOCK=self._block,
+            PRECISION="ieee" if exact else "tf32", num_warps=4, num_stages=1 if exact else 2,
+        )  # fmt: skip
         return out
 
     def gate(self, gate: Tensor, up: Tensor, activation: Any) -> Tensor:

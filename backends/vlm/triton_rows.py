@@ -51,11 +51,14 @@ def layer_norm(x, update, gain, weight, bias, out, total, eps, width, ADD: tl.co
 
 @triton.jit
 def rotate_write(
-    query, key, value, cos, sin, positions, keys, values, out,
+    query, key, value, cos, sin, positions, slots, keys, values, out,
     query_stride, key_stride, value_stride, cache_row, cache_head,
-    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, HALF: tl.constexpr,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, HALF: tl.constexpr, CHOSEN: tl.constexpr,
 ):  # fmt: skip
-    """One head of one row: rotate a query into `out`, or a key into its cache position, or copy a value there."""
+    """One head of one row: rotate a query into `out`, or a key into its cache position, or copy a value there.
+
+    The row's slot is its own number, or with CHOSEN what `slots` says.
+    """
     row = tl.program_id(0).to(tl.int64)
     head = tl.program_id(1)
     at = tl.arange(0, HALF)
@@ -72,7 +75,8 @@ def rotate_write(
         tl.store(target + HALF + at, (x2 * c2 + x1 * s2).to(out.dtype.element_ty))
     else:
         shared = (head - HEADS) % KV_HEADS
-        place = row * cache_row + shared * cache_head + tl.load(positions + row) * 2 * HALF
+        slot = tl.load(slots + row) if CHOSEN else row
+        place = slot * cache_row + shared * cache_head + tl.load(positions + row) * 2 * HALF
         if head < HEADS + KV_HEADS:
             source = key + row * key_stride + shared * 2 * HALF
             x1 = tl.load(source + at).to(tl.float32)
