@@ -13,17 +13,20 @@ from dataclasses import dataclass, field
 import torch
 
 SHARES = {"steps": 1 / 3, "prefill": 2 / 3}
-LAUNCH_S = 0.02
+LAUNCH_S, TAIL_LAUNCH_S = 0.02, 0.008
 ROUND_S = 0.0005
 
 
 @dataclass
 class Device:
-    """What runs when: `prefill_s` seconds a document, and a step of so many seconds plus so many a row."""
+    """What runs when: `prefill_s` seconds a document, and a step of so many seconds plus so many a row; a prefill of
+    tails takes `weights_s` and so many a padded token."""
 
     prefill_s: float = 0.021
     step_s: float = 0.0021
     row_s: float = 0.0000245
+    weights_s: float = 0.002
+    token_s: float = 0.000006
     now_s: float = 0.0
     streams: dict = field(default_factory=lambda: {"steps": deque(), "prefill": deque()})
 
@@ -102,6 +105,14 @@ class SimulatedDecoder:
         self.device.queue("prefill", self.device.prefill_s * len(rows), lambda: self._arrive(group))
         return group
 
+    def prefill_tails(self, rows, tails, starts, answers):
+        group = Arrival(self.device, rows=tuple(rows), answers=tuple(answers))
+        self.device.advance(TAIL_LAUNCH_S)
+        padded = len(rows) * max(len(tail) for tail in tails)
+        seconds = self.device.weights_s + self.device.token_s * padded
+        self.device.queue("prefill", seconds, lambda: self._arrive(group))
+        return group
+
     def _arrive(self, arrival):
         arrival.here = True
 
@@ -121,6 +132,13 @@ class SimulatedDecoder:
             if left:
                 self.left[row] -= 1
                 self.tokens[row] += 1
+
+    def halt(self, rows):
+        def end():
+            for row in rows:
+                self.left[row] = 0
+
+        self.device.queue("steps", 0.0, end)
 
     def snapshot(self):
         seen = Arrival(self.device)

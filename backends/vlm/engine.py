@@ -46,8 +46,7 @@ class Engine:
         self.observe: Callable[[int], None] | None = None
         """Told after each round how many requests had a slot in it; must be quick and raise nothing."""
         self._family, self._clock = family, clock
-        self._arrived: list[Reading] = []
-        self._released: list[HeldSlot] = []
+        self._arrived: list[Reading | HeldSlot] = []  # requests, and slots that were given up, in their order
         self._changed = threading.Condition()
         self._ready = threading.Event()
         self._closing = self._hurry = False
@@ -125,7 +124,7 @@ class Engine:
     def release(self, slot: HeldSlot) -> None:
         """Give a held slot up; one that is not the caller's any more is left alone."""
         with self._changed:
-            self._released.append(slot)
+            self._arrived.append(slot)
             self._changed.notify()
 
     def room(self, prompt_tokens: int) -> int:
@@ -177,7 +176,8 @@ class Engine:
             self._thread.join()
 
     def _unanswered(self) -> list[Reading]:
-        return self._arrived + (self._rounds.readings() if self._rounds is not None else [])
+        arrived = [one for one in self._arrived if isinstance(one, Reading)]
+        return arrived + (self._rounds.readings() if self._rounds is not None else [])
 
     @torch.inference_mode()
     def _own_device(self) -> None:
@@ -217,7 +217,7 @@ class Engine:
         while True:
             self._moved_s = self._clock()
             with self._changed:
-                if not self._arrived and not self._released:
+                if not self._arrived:
                     if rounds.idle and self._closing:
                         return
                     if rounds.idle or rounds.held_up:
@@ -233,11 +233,11 @@ class Engine:
 
     def _take_in(self, rounds: Rounds) -> None:
         arrived, self._arrived = self._arrived, []
-        released, self._released = self._released, []
-        for reading in arrived:  # before what is released: a slot may be followed first, and is another's then
-            rounds.add(reading)
-        for slot in released:
-            rounds.release(slot)
+        for one in arrived:
+            if isinstance(one, HeldSlot):
+                rounds.release(one)
+            else:
+                rounds.add(one)
         if self._closing:  # nobody can follow
             rounds.lose_held()
 

@@ -1,0 +1,322 @@
+"""Several questions about the same pages in one slot: each is answered as if it were asked alone."""
+
+import dataclasses
+import threading
+import time
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
+
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+from vlm_dialogue_world import (  # noqa: E402
+    alone,
+    assert_as_alone,
+    assert_nothing_held,
+    pages,
+    questions,
+    real_family,
+    scripted,
+)
+
+from backends.base import ConversingModel, GenerationRequest  # noqa: E402
+from backends.vlm.decoder import SlotDecoder  # noqa: E402
+from backends.vlm.engine import Engine  # noqa: E402
+from backends.vlm.engine_settings import EngineSettings  # noqa: E402
+from backends.vlm.model import VlmModel  # noqa: E402
+from backends.vlm.repetition import RepetitionRule  # noqa: E402
+from backends.vlm.sampling import GREEDY  # noqa: E402
+from backends.vlm.slots import NewAnswer  # noqa: E402
+from router.errors import ExtractionError, RetryableError  # noqa: E402
+
+SETTINGS = EngineSettings(
+    slots=3,
+    slot_tokens=640,
+    answer_tokens=32,
+    patience_s=0.0,
+    repetition=RepetitionRule(longest_period=0),
+    on_death=lambda cause: None,
+)
+
+
+@pytest.fixture(scope="module", params=["tiny_internvl", "tiny_llama_vision"])
+def family(request):
+    return real_family(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def make(family):
+    """Makes a model with an engine of some settings, closed with the test; every slot is free in the end."""
+    made = []
+
+    def model(timeout_s=None, of=family, **settings):
+        engine = Engine(of, dataclasses.replace(SETTINGS, **settings)).start()
+        made.append(engine)
+        return VlmModel("tiny", of, engine, timeout_s)
+
+    yield model
+    for engine in made:
+        if engine._rounds is not None:
+            assert_nothing_held(engine)
+        engine.close()
+
+
+def several(family):
+    """Return how many pages the family takes in one prompt in these tests."""
+    return 1 if family.cross_tokens else 3
+
+
+def test_every_question_is_answered_as_if_it_were_asked_alone(make, family):
+    model, heard, beside = make(), [], []
+    assert isinstance(model, ConversingModel)
+    dialogues = [scripted(questions(seed, 1 + seed % 4, pages(seed)), heard) for seed in range(10)]
+    others = [questions(50 + seed, 1, pages(50 + seed))[0] for seed in range(8)]
+    thread = threading.Thread(target=lambda: beside.extend(model.generate_batch(others)))
+    thread.start()
+    model.converse(dialogues)
+    thread.join()
+    assert len(heard) == sum(1 + seed % 4 for seed in range(10))
+    assert_as_alone(model, [*heard, *zip(others, beside, strict=True)])
+
+
+def test_pictures_are_read_once(make):
+    model, heard = make(), []
+    model.converse([scripted(questions(seed, 4, pages(seed)), heard) for seed in range(3)])
+    stats = model.engine.stats
+    assert (stats.documents, stats.follow_ups, stats.slots_lost) == (3, 9, 0)
+    assert stats.tail_prefills <= 9
+    assert stats.held_slot_s > 0
+
+
+def test_pages_have_their_captions_where_several_are_shown(make, family):
+    model, heard, count = make(), [], several(family)
+    captions = tuple(f"Page {number} of 4:" for number in range(1, count + 1))
+    images = pages(7, count)
+    model.converse([scripted(questions(7, 3, images, captions), heard)])
+    assert_as_alone(model, heard)
+    plain, captioned = (family.prepare(questions(7, 1, images, shown)[0]) for shown in ((), captions))
+    text = family.tokenizer.decode(captioned.input_ids)
+    if family.cross_tokens:
+        assert captioned.input_ids.equal(plain.input_ids)
+    else:
+        assert [text.index(f"{caption}\n<img>") for caption in captions] == sorted(text.index(c) for c in captions)
+    for request, _ in heard:
+        prepared, tail = family.prepare(request), family.tail(request)
+        assert prepared.input_ids[prepared.prefix_tokens :].equal(tail)
+        assert prepared.input_ids[: prepared.prefix_tokens].equal(captioned.input_ids[: captioned.prefix_tokens])
+
+
+def test_a_question_about_other_pages_is_asked_with_them(make):
+    model, heard = make(slots=1), []
+    first, second = questions(1, 2, pages(1)), questions(2, 2, pages(2))
+    other_captions = [dataclasses.replace(first[0], captions=("Page 1 of 1:",))]
+    model.converse([scripted([*first, *second, *other_captions], heard)])
+    assert_as_alone(model, heard)
+    assert model.engine.stats.documents == 3
+
+
+def test_a_slot_that_was_taken_is_read_again(make):
+    model, heard = make(slots=1, hold_s=0.0), []
+    others = [scripted(questions(20 + seed, 1, pages(20 + seed)), heard) for seed in range(4)]
+
+    thread = threading.Thread(target=lambda: model.converse(others))
+
+    def slow(requests):
+        for number, request in enumerate(requests):
+            heard.append((request, (yield request)))
+            if number == 0:  # nobody waited for the slot before, and nothing gives it back but the engine itself
+                thread.start()
+                wait_for(lambda: model.engine.stats.slots_lost == 1)
+
+    model.converse([slow(questions(1, 3, pages(1)))])
+    thread.join()
+    assert len(heard) == 7
+    assert_as_alone(model, heard)
+
+
+def wait_for(true):
+    until_s = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < until_s
+        time.sleep(0.002)
+
+
+def test_a_dialogue_goes_on_where_memory_ran_short_for_its_question(make, monkeypatch):
+    real, groups = SlotDecoder.prefill_tails, []
+
+    def short(self, rows, *more):
+        groups.append(len(rows))
+        if len(groups) % 3 == 1:
+            raise torch.OutOfMemoryError("no memory")
+        return real(self, rows, *more)
+
+    monkeypatch.setattr(SlotDecoder, "prefill_tails", short)
+    model, heard = make(), []
+    model.converse([scripted(questions(seed, 4, pages(seed)), heard) for seed in range(4)])
+    assert len(heard) == 16
+    assert_as_alone(model, heard)
+    assert model.engine.stats.out_of_memory > 0
+
+
+def test_a_dialogue_goes_on_in_an_engine_that_was_made_smaller(make, family, monkeypatch):
+    model, heard, real = make(slots=4), [], SlotDecoder.prefill
+
+    def short(self, rows, items, answers):
+        if len(rows) == 1 and self.slots == 4 and model.engine.stats.follow_ups:
+            raise torch.OutOfMemoryError("no memory")
+        return real(self, rows, items, answers)
+
+    monkeypatch.setattr(SlotDecoder, "prefill", short)
+
+    def later():
+        yield from scripted(questions(9, 2, pages(9)), heard)
+        yield from scripted(questions(8, 2, pages(8)), heard)
+
+    model.converse([*(scripted(questions(seed, 4, pages(seed)), heard) for seed in range(3)), later()])
+    assert len(heard) == 16
+    assert_as_alone(model, heard)
+    assert model.engine.stats.slots == 2
+
+
+def test_a_question_that_does_not_fit_behind_the_pictures_is_asked_whole(make, family):
+    model, heard = make(slot_tokens=300, answer_tokens=32), []
+    first, second = questions(3, 2, pages(3))
+    room = 299 - family.prepare(first).prompt_tokens
+    tight = dataclasses.replace(second, prompt="total " * 10, max_tokens=32)
+    while model.engine.room(family.prepare(tight).prompt_tokens) >= 32:
+        tight = dataclasses.replace(tight, prompt=tight.prompt + "total ")
+    assert room > 32
+    model.converse([scripted([first, tight], heard)])
+    assert_as_alone(model, [heard[0]])
+    assert model.engine.stats.follow_ups == 0
+    assert heard[1][1].tokens
+
+
+def test_a_call_ends_with_its_time(make):
+    model, heard = make(timeout_s=0.0), []
+    model.converse([scripted(questions(seed, 3, pages(seed)), heard) for seed in range(3)])
+    assert [answer.finish_reason for _, answer in heard] == ["deadline"] * 9
+
+
+class WrongError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_dialogue_that_fails_leaves_nothing_behind(make, at):
+    model, heard, closed = make(slots=2), [], []
+
+    def failing():
+        for number, request in enumerate(questions(1, 3, pages(1))):
+            if number == at:
+                raise WrongError
+            yield request
+
+    def others(seed):
+        try:
+            yield from scripted(questions(seed, 4, pages(seed)), heard)
+        finally:
+            closed.append(seed)
+
+    with pytest.raises(WrongError):
+        model.converse([others(2), failing(), others(3)])
+    assert 2 in closed
+    assert_nothing_held(model.engine)
+
+
+def test_a_request_that_cannot_be_shown_ends_the_call_and_frees_its_slot(make):
+    model, heard = make(slots=2), []
+    good = questions(1, 2, pages(1))
+    with pytest.raises(ExtractionError):
+        model.converse([scripted([*good, dataclasses.replace(good[0], images=())], heard)])
+    assert len(heard) == 2
+
+
+def test_a_dialogue_without_a_question_is_no_call(make):
+    model = make()
+    model.converse([])
+    model.converse([scripted([], [])])
+    assert model.engine.stats.documents == 0
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_a_dialogue_in_a_closed_engine_fails_as_retryable(make, drain):
+    model, heard = make(slots=2), []
+
+    def closing():
+        for number, request in enumerate(questions(1, 3, pages(1))):
+            heard.append((yield request))
+            if number == 0:
+                model.close(drain)
+
+    with pytest.raises(RetryableError):
+        model.converse([closing()])
+    assert len(heard) == 1
+    assert not model.engine._thread.is_alive()
+
+
+def test_the_token_that_ended_an_answer_is_its_last_empty_piece(family, make):
+    plain = make(of=dataclasses.replace(family, eos_ids=()))
+    for seed in range(40):
+        request = dataclasses.replace(questions(seed, 1, pages(seed))[0], max_tokens=12)
+        tokens = plain.engine.submit(family.prepare(request), 12).result().tokens
+        ends = [token for token in tokens[2:] if token not in tokens[:2]]
+        if ends:
+            break
+    [end, *_] = ends
+    model = make(of=dataclasses.replace(family, eos_ids=(end,)))
+    [answer] = model.generate_batch([request])
+    assert answer.finish_reason == "stop"
+    assert answer.tokens[-1] == ""
+    assert "".join(answer.tokens) == answer.text
+    assert len(answer.token_logprobs) == len(answer.token_entropies) == len(answer.token_margins) == len(answer.tokens)
+    assert_as_alone(model, [(request, answer)])
+    [cut] = model.generate_batch([dataclasses.replace(request, max_tokens=1)])
+    assert cut.finish_reason == "length"
+    assert cut.tokens == alone(model, dataclasses.replace(request, max_tokens=1)).tokens
+
+
+WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero", "aten::item", "aten::equal"}
+
+
+class Reads(TorchDispatchMode):
+    """Counts what makes the host wait for a device."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen += [function.name()] if function.name() in WAITING else []
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_prefill_of_tails_reads_nothing_back(family):
+    decoder = SlotDecoder(family, SETTINGS, 3, kernels=_kernels())
+    tails = [family.tail(request) for request in questions(5, 2, pages(5))]
+    with torch.inference_mode(), Reads() as reads:
+        decoder.prefill_tails([2, 0], tails, [40, 7], [NewAnswer(60, 5, GREEDY)] * 2)
+    assert reads.seen == []
+    with torch.inference_mode(), Reads() as reads:
+        int(torch.ones(1).nonzero()[0, 0])
+    assert reads.seen
+
+
+def _kernels():
+    from backends.vlm.kernels import TorchKernels
+
+    return TorchKernels()
+
+
+def test_a_lane_s_model_converses(tiny_internvl):
+    from backends import registry
+
+    options = {"device": "cpu", "slots": 2, "slot_tokens": 1200, "answer_tokens": 24, "second_reading": "never"}
+    lane = registry.create("internvl3", options | {"checkpoint": str(tiny_internvl)})
+    heard = []
+    try:
+        assert isinstance(lane.model, ConversingModel)
+        lane.model.converse([scripted(questions(1, 2, pages(1)), heard)])
+        assert [type(request) for request, _ in heard] == [GenerationRequest] * 2
+    finally:
+        lane.model.close()
