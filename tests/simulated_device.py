@@ -14,6 +14,8 @@ import torch
 
 SHARES = {"steps": 1 / 3, "prefill": 2 / 3}
 LAUNCH_S, TAIL_LAUNCH_S = 0.02, 0.008
+TOKENS_SHARE, TYPICAL_TOKENS = 0.6, 2100
+"""Of a prefill's time, what goes with its tokens and not with its tiles; and how many tokens it is measured with."""
 ROUND_S = 0.0005
 
 
@@ -102,7 +104,9 @@ class SimulatedDecoder:
     def prefill(self, rows, items, answers):
         group = Arrival(self.device, rows=tuple(rows), answers=tuple(answers))
         self.device.advance(LAUNCH_S)
-        self.device.queue("prefill", self.device.prefill_s * len(rows), lambda: self._arrive(group))
+        tokens = sum(item.prompt_tokens for item in items) / TYPICAL_TOKENS
+        documents = TOKENS_SHARE * tokens + (1 - TOKENS_SHARE) * len(rows)
+        self.device.queue("prefill", self.device.prefill_s * documents, lambda: self._arrive(group))
         return group
 
     def prefill_tails(self, rows, tails, starts, answers):

@@ -21,6 +21,9 @@ from backends.vlm.tiling import PagePlan, TileLimits, plan_pages
 from router.errors import ExtractionError
 
 NO_BOUND = 10**9
+QUESTION_TOKENS = 704
+"""Counted for a question at least: all of a dialogue then leave the same room to the tiles that they share. Beside it,
+13 tiles of 256 tokens fit into the prompt of a slot as it ships."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +77,7 @@ class InternVL(LoadedFamily):
         if not shown:
             raise ExtractionError("a vision-language model was asked without a picture")
         text_ids = self._text_ids(request)
-        budget = self._tile_budget(len(text_ids), len(shown))
+        budget = self._tile_budget(text_ids, len(shown))
         shapes = [picture.shape for picture in shown]
         plans = plan_pages(shapes, self.limits.at_most(max_tiles), self.rule.tile_px, budget)
         if sum(plan.tiles for plan in plans) > budget:
@@ -131,12 +134,14 @@ class InternVL(LoadedFamily):
         return self.chat.token_ids(request.prompt, len(request.images), request.captions)
 
     def _fits(self, request: GenerationRequest, plans: Sequence[PagePlan]) -> bool:
-        text = len(self._text_ids(request))
-        return sum(plan.tiles for plan in plans) <= self._tile_budget(text, len(plans))
+        return sum(plan.tiles for plan in plans) <= self._tile_budget(self._text_ids(request), len(plans))
 
-    def _tile_budget(self, text_tokens: int, pages: int) -> int:
+    def _tile_budget(self, text_ids: Tensor, pages: int) -> int:
+        question = len(behind_pictures(text_ids, self.processor.image_token_id))
+        room = max(question, min(QUESTION_TOKENS, self.limits.prompt_tokens // 4))
         # a page's placeholder becomes its tiles' tokens between a start and an end token
-        return max(0, (self.limits.prompt_tokens - text_tokens - pages) // self.tile_tokens)
+        beside = len(text_ids) - question + room + pages
+        return max(0, (self.limits.prompt_tokens - beside) // self.tile_tokens)
 
     def _prepared(
         self, text_ids: Tensor, shown: Sequence[Picture], plans: Sequence[PagePlan], signals: dict[str, float]

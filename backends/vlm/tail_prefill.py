@@ -19,6 +19,8 @@ from backends.vlm.family import upload
 from backends.vlm.kernels import Kernels
 from backends.vlm.text_layer import TextLayer, through
 
+ALIGNED = 8
+
 
 @dataclass(frozen=True, eq=False)
 class _Tails:
@@ -43,6 +45,8 @@ class _Tails:
         """Return the tails, padding written to the position `spare` of its own slot, where nobody reads."""
         lengths = torch.tensor([len(tail) for tail in tails])
         ids = nn.utils.rnn.pad_sequence(list(tails), batch_first=True)
+        # kernels are compiled for pointers to whole numbers of 16 bytes, which every part of the table then is
+        ids = nn.functional.pad(ids, (0, -ids.shape[1] % ALIGNED))
         place = torch.arange(ids.shape[1])
         real = place < lengths[:, None]
         positions = torch.where(real, torch.tensor(list(starts))[:, None] + place, spare)
