@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,8 @@ from backends.vlm.requests import Prepared
 from backends.vlm.scheduler import GroupLimits
 from backends.vlm.starting import WIDE_GROUP
 from backends.vlm.tiling import TileLimits
+from benchmarks.checkpoints.internvl import make_internvl
+from benchmarks.checkpoints.llama_vision import make_llama_vision
 
 INTERNVL, LLAMA = "internvl3-2b", "llama-3.2-11b-vision"
 GROUPS = {INTERNVL: GroupLimits(), LLAMA: WIDE_GROUP}
@@ -75,13 +77,11 @@ def family(world: World, name: str, precision: str = "bf16", tiles: int = 6) -> 
     return dataclasses.replace(made, eos_ids=())
 
 
+@functools.cache
 def tiny_folder(name: str) -> Path:
-    """Return a tiny checkpoint of the family, for its tokenizer and processor."""
-    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    import tiny_checkpoints
-
-    make = tiny_checkpoints.make_internvl if name == INTERNVL else tiny_checkpoints.make_llama_vision
-    return Path(make(Path(tempfile.mkdtemp(prefix="vlm-"))))
+    """Return a checkpoint of the family with tiny weights, for its tokenizer and processor."""
+    make = make_internvl if name == INTERNVL else make_llama_vision
+    return make(Path(tempfile.mkdtemp(prefix="vlm-")))
 
 
 def _tiny_family(folder: Path, name: str, device: torch.device, limits: TileLimits) -> Any:

@@ -83,16 +83,18 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 @pytest.fixture(scope="session")
 def tiny_internvl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny InternVL3 checkpoint; not to be written to."""
-    from tiny_checkpoints import make_internvl
+    """The folder of an InternVL3 as published, with tiny weights and tiles of 56 pixels; not to be written to."""
+    pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
+    from benchmarks.checkpoints.internvl import make_internvl
 
     return make_internvl(tmp_path_factory.mktemp("internvl"))
 
 
 @pytest.fixture(scope="session")
 def tiny_llama_vision(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny Llama-3.2-Vision checkpoint; not to be written to."""
-    from tiny_checkpoints import make_llama_vision
+    """The folder of a Llama-3.2-Vision as published, with tiny weights and tiles of 56 pixels; not to be written to."""
+    pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
+    from benchmarks.checkpoints.llama_vision import make_llama_vision
 
     return make_llama_vision(tmp_path_factory.mktemp("llama_vision"))
 

@@ -8,9 +8,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
 
 import transformers  # noqa: E402
-from test_vlm_loading import LOADERS  # noqa: E402
+from test_vlm_loading import LOADERS, config_of  # noqa: E402
 from test_vlm_preprocess import GOT, MLLAMA, SIZES, page_of  # noqa: E402
-from tiny_checkpoints import make_internvl, make_llama_vision  # noqa: E402
 from transformers import DynamicCache  # noqa: E402
 
 from backends.base import GenerationRequest  # noqa: E402
@@ -19,6 +18,8 @@ from backends.vlm.loading import LoadSettings  # noqa: E402
 from backends.vlm.offload import HostLinear, offload  # noqa: E402
 from backends.vlm.preprocess import PixelRule  # noqa: E402
 from benchmarks import vlm_shapes  # noqa: E402
+from benchmarks.checkpoints.internvl import make_internvl  # noqa: E402
+from benchmarks.checkpoints.llama_vision import make_llama_vision  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,
@@ -120,8 +121,7 @@ def test_weights_quantised_in_place_and_at_loading_read_alike(model_type, folder
     whole = prefilled(load(model_type, folder, device="cuda", precision="bf16"))
     quantised = prefilled(load(model_type, folder, device="cuda", precision=precision))
     assert torch.cosine_similarity(whole.flatten(), quantised.flatten(), dim=0) > (0.98 if precision == "int8" else 0.8)
-    config = transformers.AutoConfig.from_pretrained(folder)
-    model = vlm_shapes.random_weights(NAMES[model_type], GPU, precision, config)
+    model = vlm_shapes.random_weights(NAMES[model_type], GPU, precision, config_of(folder))
     family = type(load(model_type, folder, device="cuda"))
     assert prefilled(family.of(model, transformers.AutoProcessor.from_pretrained(folder))).isfinite().all()
 

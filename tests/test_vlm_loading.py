@@ -2,12 +2,13 @@
 
 import json
 import logging
-import shutil
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
 
+import tokenizers  # noqa: E402
 import transformers  # noqa: E402
 from transformers import DynamicCache  # noqa: E402
 
@@ -17,6 +18,8 @@ from backends.vlm.internvl import InternVL  # noqa: E402
 from backends.vlm.llama_vision import LlamaVision  # noqa: E402
 from backends.vlm.loading import LoadSettings, empty_model, load_internvl, load_llama_vision  # noqa: E402
 from benchmarks import vlm_shapes  # noqa: E402
+from benchmarks.checkpoints import variants  # noqa: E402
+from benchmarks.checkpoints.weights import INDEX  # noqa: E402
 from router.errors import BackendError, BackendUnavailableError  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -35,10 +38,8 @@ def folder(model_type, tiny_internvl, tiny_llama_vision):
 
 @pytest.fixture
 def copied(folder, tmp_path):
-    """A copy of a checkpoint to damage; weights are linked, not copied, until a test writes them."""
-    copy = tmp_path / "checkpoint"
-    shutil.copytree(folder, copy)
-    return copy
+    """A copy of a checkpoint to damage."""
+    return variants.copy_of(folder, tmp_path / "checkpoint")
 
 
 def load(model_type, folder, **settings):
@@ -53,8 +54,13 @@ def prefilled(family, page=None):
         return family.prefill(batch, DynamicCache(config=family.text_model.config)).float()
 
 
-def change(path, **values):
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+def config_of(folder):
+    """The configuration without a type of its own, for models that are not loaded but made."""
+    config = transformers.AutoConfig.from_pretrained(folder)
+    config.tie_word_embeddings = False
+    for part in (config, config.text_config, config.vision_config):
+        part.dtype = None
+    return config
 
 
 def test_a_checkpoint_loads_with_its_identity(model_type, folder):
@@ -70,23 +76,20 @@ def test_a_checkpoint_loads_with_its_identity(model_type, folder):
 def test_another_checkpoint_has_another_weights_hash(copied, folder):
     before = checkpoint.identify("a", None, folder).weights_hash
     assert checkpoint.identify("a", None, copied).weights_hash == before
-    weights = bytearray((copied / "model.safetensors").read_bytes())
-    weights[-100:] = bytes(100)
-    (copied / "model.safetensors").write_bytes(weights)
+    last = variants.weights_of(copied)[-1]
+    variants.replace(last, last.read_bytes()[:-100] + bytes(100))
     assert checkpoint.identify("a", None, copied).weights_hash != before
 
 
 def test_a_snapshot_is_named_by_its_hub_id_and_commit(folder, tmp_path):
-    snapshot = tmp_path / "snapshots" / "0123abc"
-    shutil.copytree(folder, snapshot)
+    snapshot = variants.copy_of(folder, tmp_path / "snapshots" / "0123abc")
     identity = checkpoint.identify("OpenGVLab/InternVL3-2B-hf", "main", snapshot)
     assert (identity.id, identity.revision) == ("OpenGVLab/InternVL3-2B-hf", "0123abc")
 
 
 @pytest.mark.parametrize(("revision", "warned"), [(None, True), ("0123abc", False)])
 def test_a_snapshot_that_is_not_pinned_is_told(tiny_internvl, tmp_path, caplog, revision, warned):
-    snapshot = tmp_path / "snapshots" / "0123abc"
-    shutil.copytree(tiny_internvl, snapshot)
+    snapshot = variants.copy_of(tiny_internvl, tmp_path / "snapshots" / "0123abc")
     load("internvl", snapshot, revision=revision)
     assert ("is not pinned; this machine has revision 0123abc" in caplog.text) == warned
 
@@ -96,28 +99,29 @@ def test_a_missing_folder_says_what_to_give(model_type, tmp_path):
         load(model_type, tmp_path / "nothing" / "here" / "at-all")
 
 
-@pytest.mark.parametrize("gone", ["config.json", "model.safetensors", "tokenizer.json", "processor_config.json"])
+GONE = ("config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json")
+
+
+@pytest.mark.parametrize("gone", [*GONE, "weights"])
 def test_a_half_copied_folder_is_told_before_weights_are_read(model_type, copied, gone):
-    for path in (copied / gone, copied / "tokenizer_config.json") if gone == "tokenizer.json" else (copied / gone,):
-        path.unlink()
+    for path in [*variants.weights_of(copied), copied / INDEX] if gone == "weights" else [copied / gone]:
+        path.unlink(missing_ok=True)
     with pytest.raises(BackendError, match="half-copied"):
         load(model_type, copied)
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.001, 0.0])
 def test_cut_off_weights_are_told(model_type, copied, kept):
-    weights = copied / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[: int(weights.stat().st_size * kept)])
+    variants.cut_off(variants.weights_of(copied)[-1], kept)
     with pytest.raises(BackendError, match="copy it again"):
         load(model_type, copied)
 
 
-def test_a_missing_shard_is_told(model_type, copied):
-    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
-    (copied / "model.safetensors.index.json").write_text(json.dumps(index))
-    (copied / "model.safetensors").rename(copied / "model-00001-of-00002.safetensors")
-    with pytest.raises(BackendError, match="half-copied: 1 of 2 files"):
-        load(model_type, copied)
+def test_a_missing_shard_is_told(tiny_llama_vision, tmp_path):
+    copied = variants.copy_of(tiny_llama_vision, tmp_path / "checkpoint")
+    variants.weights_of(copied)[3].unlink()
+    with pytest.raises(BackendError, match=r"half-copied: 1 of 5 files .*\(model-00004-of-00005.safetensors is one\)"):
+        load("mllama", copied)
 
 
 def test_another_architecture_is_refused(tiny_internvl, tiny_llama_vision):
@@ -127,38 +131,66 @@ def test_another_architecture_is_refused(tiny_internvl, tiny_llama_vision):
         load("mllama", tiny_internvl)
 
 
-@pytest.mark.parametrize("damage", ["config.json", "processor_config.json"])
+@pytest.mark.parametrize("damage", ["config.json", "preprocessor_config.json", "tokenizer.json"])
 def test_a_damaged_file_is_told(model_type, copied, damage):
-    (copied / damage).write_text('{"model_type": ')
-    with pytest.raises(BackendError, match="copy the checkpoint again"):
+    variants.replace(copied / damage, '{"model_type": ')
+    with pytest.raises(BackendError, match=r"copy (it|the checkpoint) again"):
         load(model_type, copied)
 
 
 def test_weights_that_lack_a_matrix_are_no_checkpoint(model_type, copied):
     from safetensors.torch import load_file, save_file
 
-    weights = load_file(copied / "model.safetensors")
-    gone = next(name for name in weights if name.endswith("down_proj.weight"))
-    del weights[gone]
-    save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
+    last = variants.weights_of(copied)[-1]
+    weights = load_file(last)
+    weights.pop(next(name for name in weights if name.endswith("fc2.weight")))
+    last.unlink()
+    save_file(weights, last, metadata={"format": "pt"})
     with pytest.raises(BackendError, match="1 weights are missing"):
         load(model_type, copied)
 
 
 def test_a_processor_of_another_tile_size_is_refused(model_type, copied):
-    path = copied / "processor_config.json"
-    processor = json.loads(path.read_text())
-    processor["image_processor"]["size"] = {"height": 112, "width": 112}
-    path.write_text(json.dumps(processor))
+    variants.change(copied / "preprocessor_config.json", size={"height": 112, "width": 112})
     with pytest.raises(BackendError, match="does not match its model: size of a tile 112 instead of 56"):
         load(model_type, copied)
 
 
-def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(folder):
-    processor = transformers.AutoProcessor.from_pretrained(folder)
-    processor.tokenizer.add_tokens([f"new{i}" for i in range(20)])
-    with pytest.raises(BackendError, match="embeddings"):
-        checkpoint.check_processor(empty_model(folder), processor)
+def test_what_a_tokenizer_has_beyond_the_rows_is_no_fault_where_nothing_asks_for_it(model_type, copied):
+    path = copied / "tokenizer.json"
+    tokenizer = tokenizers.Tokenizer.from_file(str(path))
+    tokenizer.add_special_tokens([f"<new{i}>" for i in range(20)])
+    variants.replace(path, tokenizer.to_str())
+    loaded = load(model_type, copied)
+    rows = loaded.family.text_model.embed_tokens.weight.shape[0]
+    assert len(loaded.family.tokenizer) > rows
+    asked = GenerationRequest("<new19> total", (np.zeros((60, 90, 3), np.uint8),), 4)
+    assert int(loaded.family.prepare(asked).input_ids.max()) < rows
+
+
+def test_a_model_with_fewer_rows_than_its_text_has_ids_is_refused(model_type, copied):
+    """The configuration agrees with the weights, but neither with the vocabulary."""
+    from safetensors.torch import load_file, save_file
+
+    rows, extra = 120_000, checkpoint.EXTRA_ROWS[model_type]
+    for path in variants.weights_of(copied):
+        weights = load_file(path)
+        for name, kept in (("embed_tokens.weight", rows + extra), ("lm_head.weight", rows)):
+            weights |= {full: matrix[:kept].clone() for full, matrix in weights.items() if full.endswith(name)}
+        path.unlink()
+        save_file(weights, path, metadata={"format": "pt"})
+    config = json.loads((copied / "config.json").read_text())
+    variants.change(copied / "config.json", text_config=config["text_config"] | {"vocab_size": rows})
+    with pytest.raises(BackendError, match=rf"token 1\d+ \(.*\) for {rows + extra} embeddings"):
+        load(model_type, copied)
+
+
+def test_an_output_layer_of_its_own_stays_its_own(model_type, folder, caplog):
+    """InternVL3's configuration does not say whether it is tied, and transformers would take it for tied."""
+    model = load(model_type, folder).family.model
+    assert model.lm_head.weight.data_ptr() != model.get_input_embeddings().weight.data_ptr()
+    assert not torch.equal(model.lm_head.weight[:1000], model.get_input_embeddings().weight[:1000])
+    assert "tied" not in caplog.text
 
 
 @pytest.mark.parametrize("settings", [{"precision": "int3"}, {"precision": "bf8"}])
@@ -240,8 +272,7 @@ def test_the_table_says_what_each_card_holds():
 @pytest.mark.parametrize("precision", ["fp32", "int8", "nf4"])
 def test_random_weights_of_a_shape_can_be_prefilled(model_type, folder, precision):
     name = {"internvl": "internvl3-2b", "mllama": "llama-3.2-11b-vision"}[model_type]
-    config = transformers.AutoConfig.from_pretrained(folder)
-    model = vlm_shapes.random_weights(name, CPU, precision, config)
+    model = vlm_shapes.random_weights(name, CPU, precision, config_of(folder))
     family = LlamaVision if model_type == "mllama" else InternVL
     logits = prefilled(family.of(model, transformers.AutoProcessor.from_pretrained(folder)))
     assert logits.isfinite().all()

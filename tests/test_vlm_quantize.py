@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
 
 import bitsandbytes  # noqa: E402
-import transformers  # noqa: E402
+from test_vlm_loading import config_of  # noqa: E402
 
 from backends.vlm import quantize  # noqa: E402
 from backends.vlm.loading import LoadSettings, load_internvl, load_llama_vision  # noqa: E402
@@ -80,9 +80,8 @@ def test_a_checkpoint_in_4_bits_multiplies_right_whatever_its_shapes(model_type,
 
 
 def test_a_model_quantised_in_place_multiplies_right_whatever_its_shapes(model_type, folder, packing):
-    config = transformers.AutoConfig.from_pretrained(folder)
-    model = vlm_shapes.random_weights(SHAPES[model_type], CPU, "nf4", config)
-    assert_only_whole_blocks_are_packed(model.to(torch.bfloat16), packing)
+    model = vlm_shapes.random_weights(SHAPES[model_type], CPU, "nf4", config_of(folder))
+    assert_only_whole_blocks_are_packed(model, packing)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(33, 64), (32, 96), (48, 64), (16, 32)])

@@ -54,7 +54,8 @@ class InternVLChatModel(PreTrainedModel):
 def original(tiny_internvl, tmp_path_factory):
     """The folder of a checkpoint that needs remote code, with the weights of the tiny native one."""
     folder = tmp_path_factory.mktemp("original")
-    native = transformers.AutoModelForImageTextToText.from_pretrained(tiny_internvl)
+    native = transformers.AutoModelForImageTextToText.from_pretrained(tiny_internvl, dtype=torch.float32)
+    native.config.tie_word_embeddings = False  # the folder does not say so, and its weights are not
     for path in tiny_internvl.glob("tokenizer*"):
         shutil.copy(path, folder)
     (folder / "modeling_internvl_chat.py").write_text(CODE)

@@ -103,6 +103,9 @@ def tiny_family(folder):
     config = transformers.AutoConfig.from_pretrained(folder)
     kinds = {"internvl": transformers.InternVLForConditionalGeneration}
     kind = kinds.get(config.model_type, transformers.MllamaForConditionalGeneration)
-    model = kind.from_pretrained(folder).eval()
+    model = kind.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    return TinyFamily(config.model_type, model, tokenizer, 0 if config.model_type == "internvl" else 4 * PATCHES)
+    family = TinyFamily(config.model_type, model, tokenizer, 0 if config.model_type == "internvl" else 4 * PATCHES)
+    # among so many tokens those that end an answer would never win by chance
+    model.lm_head.weight.data[list(family.eos_ids)] *= 2.5
+    return family

@@ -1,7 +1,7 @@
 """The two vision-language lanes as backends: `internvl3` and `llama-vision`. Know settings; must not know queues.
 
-Making a lane checks its checkpoint: anything wrong with it is told before a job is taken. Nothing is downloaded unless
-`download` says so. The weights load with `load`, or with the first document.
+Making a lane checks its checkpoint with processor, vocabulary and chat template: what is wrong is told before a job is
+taken. Nothing is downloaded unless `download` says so. The weights load with `load`, or with the first document.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, Literal
 from backends.base import Dialogue, EngineState, Generation, GenerationRequest, ModelFacts
 from backends.extract import MAX_IMAGES, ModelLane
 from backends.ocr.processes import second_reader
-from backends.vlm.checkpoint import Identity, check, identify, locate
+from backends.vlm.checkpoint import REMOTE_CODE, Identity, check, identify
+from backends.vlm.hub import INTERNVL3, LLAMA_VISION, locate
 from router.errors import BackendError, BackendUnavailableError, DocrouteError
 
-INTERNVL3, LLAMA_VISION = "OpenGVLab/InternVL3-2B-hf", "meta-llama/Llama-3.2-11B-Vision-Instruct"
 INTERNVL3_COST, LLAMA_VISION_COST = 1.0, 4.6
 """Compute of a document as a multiple of InternVL3's: 105,749 to 22,851 documents an hour in bf16 on one H100
 (`benchmarks/README.md`). In int8 it is 5.4; `relative_cost` sets it."""
@@ -228,5 +228,9 @@ def _lane(name: str, family: Family, settings: VlmSettings) -> ModelLane:
 
 def _identity(settings: VlmSettings, family: Family) -> Identity:
     folder = locate(settings.checkpoint, settings.revision, settings.remote_code, settings.download)
-    check(folder, family, settings.remote_code)
+    config = check(folder, family, settings.remote_code)
+    if config["model_type"] != REMOTE_CODE:
+        from backends.vlm.processor import ready_processor
+
+        ready_processor(folder, config)
     return identify(settings.checkpoint, settings.revision, folder)

@@ -1,28 +1,29 @@
-"""Where a checkpoint lies, whether it is whole, and which one it is. Knows files; must not know devices or tiles.
+"""Whether a checkpoint folder is whole and of the right kind, and which one it is. Must not know devices or tiles.
 
-Everything that can be wrong with a checkpoint is found here, before any job is taken: a folder that is missing or
-half-copied, another architecture, no processor. There is never a fallback to another checkpoint.
+Everything that can be wrong with a checkpoint is found here and by `processor`, before any job is taken: a folder that
+is half-copied, another architecture, other sizes than its files have. There is never a fallback to another checkpoint.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from router.errors import BackendError, BackendUnavailableError
+from backends.vlm.hub import fetch_again
+from backends.vlm.json_files import read_json
+from backends.vlm.weight_files import Shapes, rows_and_width, shapes, weight_files
+from router.errors import BackendError
 
 NATIVE = {"internvl": "InternVL3", "mllama": "Llama 3.2 Vision"}
 """Architectures that transformers has itself, by the `model_type` of their configuration."""
 REMOTE_CODE = "internvl_chat"
 """The architecture of the original InternVL checkpoints, whose code comes with the weights."""
+EXTRA_ROWS = {"internvl": 0, "mllama": 8}
+"""Rows of the embeddings that the output layer does not have, by model type."""
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
-_HEADER_LIMIT_BYTES = 100 * 1024**2
 _SAMPLE_BYTES = 1024**2
 _SAMPLES_PER_FILE = 16
 
@@ -36,50 +37,9 @@ class Identity:
     weights_hash: str
 
 
-def locate(checkpoint: str, revision: str | None = None, remote_code: bool = False, download: bool = False) -> Path:
-    """Return the folder of a checkpoint: itself, or the snapshot of a hub id that was downloaded before.
-
-    With `download` a snapshot that is not here is fetched. Raises `BackendUnavailableError` when there is none, with
-    what to do.
-    """
-    folder = Path(checkpoint).expanduser()
-    if folder.is_dir():
-        return folder
-    if not _HUB_ID.fullmatch(checkpoint):
-        raise BackendUnavailableError(
-            f"there is no checkpoint folder {checkpoint}; give the folder that holds its config.json, or a hub id like "
-            "OpenGVLab/InternVL3-2B-hf"
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    files = [*_FILES, "*.py"] if remote_code else _FILES
-    try:
-        return Path(
-            snapshot_download(checkpoint, revision=revision, allow_patterns=files, local_files_only=not download)
-        )
-    except GatedRepoError as exc:
-        raise BackendUnavailableError(
-            f"{checkpoint} is gated; accept its licence on its page and log in with `hf auth login`"
-        ) from exc
-    except RepositoryNotFoundError as exc:
-        raise BackendUnavailableError(f"the hub has no {checkpoint}, or it is private; check the name") from exc
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as exc:
-        if not download:
-            at = f" --revision {revision}" if revision else ""
-            raise BackendUnavailableError(
-                f"the checkpoint {checkpoint} is not on this machine; run `hf download {checkpoint}{at}`, or give a "
-                "folder that holds it"
-            ) from exc
-        raise BackendUnavailableError(
-            f"{checkpoint} cannot be downloaded ({type(exc).__name__}); check the revision and the network, or give a "
-            "folder that holds the checkpoint"
-        ) from exc
-
-
 def check(folder: Path, expected: str, remote_code: bool = False) -> dict[str, Any]:
     """Return the configuration of a whole checkpoint of the expected `model_type`; raise `BackendError` otherwise."""
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
     found = config.get("model_type")
     if found == REMOTE_CODE and expected == "internvl":
         if not remote_code:
@@ -87,33 +47,48 @@ def check(folder: Path, expected: str, remote_code: bool = False) -> dict[str, A
                 f"{folder} is the original InternVL checkpoint, which runs code of its own: use the one whose name "
                 "ends in -hf, or allow that code with remote_code"
             )
-    elif found != expected:
+        _shapes(folder, expected)
+        _one_of(folder, expected, "tokenizer.json", "tokenizer_config.json")
+        return config
+    if found != expected:
         raise BackendError(
             f"{folder} holds a model of type {found!r}, not {expected!r} ({NATIVE[expected]}): check the checkpoint"
         )
-    for weights in weight_files(folder):
-        _check_weights(weights)
-    _one_of(folder, "tokenizer.json", "tokenizer_config.json")
-    if found != REMOTE_CODE:
-        _one_of(folder, "processor_config.json", "preprocessor_config.json")
+    _check_parts(folder, config)
+    _check_sizes(folder, config)
+    _one_of(folder, expected, "tokenizer.json")
+    _one_of(folder, expected, "tokenizer_config.json")
+    _check_pictures(folder, expected)
     return config
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """Return all files of weights that the checkpoint's index names; raise `BackendError` when one is missing."""
-    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
-    if index.is_file():
-        names = sorted(set(_json(index).get("weight_map", {}).values()))
-        missing = [name for name in names if not (folder / name).is_file()]
-        if missing or not names:
+def _check_parts(folder: Path, config: Mapping[str, Any]) -> None:
+    """transformers fills a part that is missing with sizes of its own and says so nowhere."""
+    for part in ("text_config", "vision_config"):
+        if isinstance(config.get(part), dict):
+            continue
+        elsewhere = [name for name, value in config.items() if isinstance(value, dict) and "vocab_size" in value]
+        place = f"under {elsewhere[0]!r}" if elsewhere else "among its own fields" if "vocab_size" in config else None
+        told = f", its text part stands {place}" if part == "text_config" and place else ""
+        raise BackendError(
+            f"config.json of {folder} has no {part}{told}: it was written for other code; "
+            f"{fetch_again(folder, str(config['model_type']))}"
+        )
+
+
+def _check_sizes(folder: Path, config: Mapping[str, Any]) -> None:
+    """Compare the rows and width of embeddings and output layer with the configuration's, where it names them."""
+    text, model_type = config["text_config"], str(config["model_type"])
+    found = _shapes(folder, model_type)
+    rows, width = text.get("vocab_size"), text.get("hidden_size")
+    wanted = {"embed_tokens.weight": rows and rows + EXTRA_ROWS[model_type], "lm_head.weight": rows}
+    for name, count in wanted.items():
+        shape = rows_and_width(found, name)
+        if shape and count and width and shape != (count, width):
             raise BackendError(
-                f"{folder} is half-copied: {len(missing)} of {len(names)} files of weights are missing"
-                + (f" ({missing[0]} is one)" if missing else "")
+                f"{folder} has weights of another model than its config.json: {name} is {shape[0]} x {shape[-1]}, not "
+                f"{count} x {width}; {fetch_again(folder, model_type)}"
             )
-        return [folder / name for name in names]
-    if single.is_file():
-        return [single]
-    raise BackendError(f"{folder} has no weights (model.safetensors): it is half-copied or not a checkpoint")
 
 
 def identify(checkpoint: str, revision: str | None, folder: Path) -> Identity:
@@ -136,69 +111,21 @@ def identify(checkpoint: str, revision: str | None, folder: Path) -> Identity:
     return Identity(id=name, revision=commit or revision, weights_hash=digest.hexdigest()[:16])
 
 
-_INTERNVL_PROCESSOR = "InternVLProcessor"
-_PROCESSORS = {"mllama": "MllamaProcessor"}
+def _check_pictures(folder: Path, model_type: str) -> None:
+    """Rules for pictures stand in a file of their own, or with the rest of the processor in newer checkpoints."""
+    whole = folder / "processor_config.json"
+    if not (whole.is_file() and "image_processor" in read_json(whole)):
+        _one_of(folder, model_type, "preprocessor_config.json")
 
 
-def check_processor(model: Any, processor: Any) -> None:
-    """Raise `BackendError` where a processor does not fit its model: it would put wrong numbers into the prompt."""
-    config = model.config
-    wanted, found = _PROCESSORS.get(config.model_type, _INTERNVL_PROCESSOR), type(processor).__name__
-    if found != wanted:
-        raise BackendError(f"the checkpoint's processor does not match its model: it is a {found}, not {wanted}")
-    images, tokenizer = processor.image_processor, processor.tokenizer
-    vision = config.vision_config
-    side = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
-    facts = {
-        "size of a tile": (int(images.size["height"]), int(side)),
-        "image token": (processor.image_token_id, config.image_token_id),
-    }
-    if config.model_type == "mllama":
-        facts["most tiles"] = (int(images.max_image_tiles), int(vision.max_num_tiles))
-    else:
-        patch = vision.patch_size if isinstance(vision.patch_size, int) else vision.patch_size[0]
-        facts["tokens of a tile"] = (
-            int(processor.image_seq_length),
-            int((side // patch * config.downsample_ratio) ** 2),
-        )
-    wrong = [f"{name} {has} instead of {wants}" for name, (has, wants) in facts.items() if has != wants]
-    rows = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > rows:
-        wrong.append(f"{len(tokenizer)} tokens for {rows} embeddings")
-    if not processor.chat_template:
-        wrong.append("no chat template")
-    if wrong:
-        raise BackendError(f"the checkpoint's processor does not match its model: {'; '.join(wrong)}")
-
-
-def _check_weights(path: Path) -> None:
-    """A safetensors file says in its header where its last tensor ends: a shorter file was cut off in copying."""
-    size = path.stat().st_size
+def _shapes(folder: Path, model_type: str) -> Shapes:
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= _HEADER_LIMIT_BYTES:
-                raise ValueError("no header")
-            header = json.loads(file.read(length))
-        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise BackendError(f"{path} is no file of weights, or its beginning is damaged: copy it again") from exc
-    if size != 8 + length + max(ends, default=0):
-        raise BackendError(f"{path} is half-copied: {size} bytes of {8 + length + max(ends, default=0)}; copy it again")
+        return shapes(folder)
+    except BackendError as exc:
+        raise BackendError(f"{exc}; {fetch_again(folder, model_type)}") from exc
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as exc:
-        raise BackendError(f"{path.parent} has no readable {path.name}: it is half-copied or not a checkpoint") from exc
-    except ValueError as exc:
-        raise BackendError(f"{path} is damaged ({exc}): copy the checkpoint again") from exc
-    if not isinstance(content, dict):
-        raise BackendError(f"{path} is damaged: copy the checkpoint again")
-    return content
-
-
-def _one_of(folder: Path, *names: str) -> None:
+def _one_of(folder: Path, model_type: str, *names: str) -> None:
     if not any((folder / name).is_file() for name in names):
-        raise BackendError(f"{folder} is half-copied: there is no {' and no '.join(names)}")
+        told = f"{folder} is half-copied: there is no {' and no '.join(names)}"
+        raise BackendError(f"{told}; {fetch_again(folder, model_type)}")

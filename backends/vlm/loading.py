@@ -10,11 +10,14 @@ from typing import Any, Literal
 
 import torch
 
-from backends.vlm.checkpoint import NATIVE, REMOTE_CODE, Identity, check, check_processor, identify, locate
+from backends.vlm.checkpoint import NATIVE, REMOTE_CODE, Identity, check, identify
 from backends.vlm.family import Family
+from backends.vlm.hub import locate
 from backends.vlm.internvl import InternVL
+from backends.vlm.json_files import one_line
 from backends.vlm.llama_vision import LlamaVision
 from backends.vlm.offload import offload
+from backends.vlm.processor import ready_processor
 from backends.vlm.quantize import (
     KEPT_WHOLE,
     PRECISIONS,
@@ -26,6 +29,7 @@ from backends.vlm.quantize import (
     keep_unpackable,
 )
 from backends.vlm.tiling import TileLimits
+from backends.vlm.weight_files import rows_and_width, shapes
 from router.errors import BackendError, BackendUnavailableError
 
 FAMILIES: Mapping[str, type[InternVL] | type[LlamaVision]] = {"internvl": InternVL, "mllama": LlamaVision}
@@ -88,14 +92,13 @@ def _load(settings: LoadSettings, model_type: str) -> Loaded:
         from backends.vlm.remote_code import load_original
 
         return load_original(folder, settings, device, identity)
-    processor = _processor(folder)
+    processor = ready_processor(folder, config)
     precision, weights_bytes = _choose(folder, settings, device)
     offloaded = weights_bytes is not None
     model = _model(folder, precision, torch.device("cpu") if offloaded else device)
     if weights_bytes is not None:
         offload(model, device, weights_bytes)
     check_quantised(model, precision, KEPT_WHOLE[model_type])
-    check_processor(model, processor)
     family = FAMILIES[model_type].of(model, processor, settings.limits)
     logging.getLogger(__name__).info(
         "loaded %s %s as %s%s from %s", NATIVE[model_type], identity.id, precision, ", offloaded" * offloaded, folder
@@ -143,16 +146,6 @@ def empty_model(folder: Path) -> Any:
         return _models().from_config(_config(folder))
 
 
-def _processor(folder: Path) -> Any:
-    import transformers
-
-    processors: Any = transformers.AutoProcessor
-    try:
-        return processors.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise BackendError(f"the processor of {folder} cannot be loaded ({exc}): copy the checkpoint again") from exc
-
-
 def _models() -> Any:
     import transformers
 
@@ -161,14 +154,20 @@ def _models() -> Any:
 
 
 def _config(folder: Path) -> Any:
+    """Return the configuration; an output layer that has weights of its own is not tied, whatever it leaves unsaid."""
     import transformers
 
-    return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    if rows_and_width(shapes(folder), "lm_head.weight"):
+        config.tie_word_embeddings = False
+    return config
 
 
 def _model(folder: Path, precision: Precision, device: torch.device) -> Any:
-    kept = KEPT_WHOLE[_config(folder).model_type]
+    config = _config(folder)
+    kept = KEPT_WHOLE[config.model_type]
     options: dict[str, Any] = {
+        "config": config,
         "dtype": torch.float32 if precision == "fp32" else torch.bfloat16,
         "device_map": {"": device},
         "attn_implementation": "sdpa",
@@ -187,7 +186,7 @@ def _model(folder: Path, precision: Precision, device: torch.device) -> Any:
     except ImportError as exc:
         raise BackendUnavailableError(f"{precision} weights need another package: {exc}") from exc
     except (OSError, ValueError, RuntimeError, KeyError) as exc:
-        raise BackendError(f"the weights of {folder} cannot be loaded: {exc}") from exc
+        raise BackendError(f"the weights of {folder} cannot be loaded: {one_line(exc)}") from exc
     keep_unpackable(model)
     return model.eval()
 
