@@ -1,7 +1,6 @@
 """The vision-language lanes as worker processes of the service: a real server, real workers, tiny checkpoints."""
 
 import json
-import shutil
 import urllib.request
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from valkey_server import free_port
 from worker_processes import ServiceProcesses, wait_for
 
 from backends.vlm.checkpoint import identify
+from benchmarks.checkpoints import variants
 from workers.doctor import examine
 from workers.presence import present_workers
 
@@ -127,13 +127,10 @@ def test_a_model_of_one_process_is_refused_a_pool_of_processes(vlm_service):
 @pytest.fixture
 def unfit(tmp_path, tiny_internvl, tiny_llama_vision):
     """Options that no worker can read with, by what is wrong."""
-    half, other = tmp_path / "half", tmp_path / "other"
-    shutil.copytree(tiny_internvl, half)
-    weights = half / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    shutil.copytree(tiny_internvl, other)
-    processor = json.loads((tiny_llama_vision / "processor_config.json").read_text())
-    (other / "processor_config.json").write_text(json.dumps(processor))
+    half, other = (variants.copy_of(tiny_internvl, tmp_path / name) for name in ("half", "other"))
+    variants.cut_off(half / "model.safetensors", 0.99)
+    variants.change(other / "processor_config.json", processor_class="MllamaProcessor")
+    variants.replace(other / "preprocessor_config.json", (tiny_llama_vision / "preprocessor_config.json").read_bytes())
     return {
         "missing": {"checkpoint": "/no/such/folder"},
         "half": {"checkpoint": str(half)},

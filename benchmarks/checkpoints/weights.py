@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 def write_weights(folder: Path, architecture: Any, config: Mapping[str, Any], seed: int, shards: int = 1) -> None:
     """Write a model's weights in bfloat16, in one file or in `shards` and an index, under their old names."""
     # neither published model is tied, but one file does not say so and transformers' default is another
-    untied = architecture.config_class.from_dict({**config, "tie_word_embeddings": False})
+    untied = architecture.config_class.from_dict({**copy.deepcopy(config), "tie_word_embeddings": False})
     model = _random(architecture, untied, seed)
     model.save_pretrained(folder)  # renames to the names of before transformers 4.52, as published
     for written in ("config.json", "generation_config.json"):
