@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from backends.ocr.bank_details import tell_bank_detail
 from backends.ocr.candidates import Candidate, CandidateKind
 from backends.ocr.consensus import consensus_layout
-from backends.ocr.contacts import Place, tell_contact
+from backends.ocr.contacts import tell_contact
 from backends.ocr.decision import Rated, Value
 from backends.ocr.fields import CONTACTS, Party, candidate_kind, is_invoice_bank_detail, labels_of
 from backends.ocr.layout import DocumentLayout
@@ -25,11 +25,9 @@ from router.schema import FieldSpec, Schema
 from router.types import FieldValue, Polygon, Provenance, Tier
 
 _ALTERNATIVES = 3
-_BLOCKS: Mapping[Party, tuple[str, ...]] = {
-    "business": ("supplier_name", "business_address"),
-    "payer": ("payer_name", "payer_address"),
-}
 _THRESHOLD, _REQUIRED_THRESHOLD = 0.3, 0.05
+_SURE_NAME = 0.7
+"""A payer less sure than this is mostly a line of the supplier's, on receipts, and takes no contact from it."""
 
 
 class FieldReader:
@@ -89,23 +87,23 @@ class FieldReader:
     def _tell(self, spec: FieldSpec) -> Told | None:
         layout = self._readings[0]
         if spec.name in CONTACTS:
-            return tell_contact(layout, spec.name, {party: self._places(party) for party in _BLOCKS})
+            parties: dict[Party, str] = {
+                "business": self._printed("supplier_name"),
+                "payer": self._printed("payer_name", _SURE_NAME),
+            }
+            return tell_contact(layout, spec.name, parties)
         if is_invoice_bank_detail(spec, self._schema.name):
             return tell_bank_detail(layout, spec.name)
         return tell(layout, spec, self._schema.name)
 
-    def _places(self, party: Party) -> list[Place]:
-        """Return where a party's name and address stand, as far as the schema asks for them and they are shown."""
-        found: list[Place] = []
-        for name in set(_BLOCKS[party]) & set(self._schema.names()):
-            spec = self._schema.field(name)
-            kind = candidate_kind(spec, self._schema.name)
-            scored = self._decide(spec, kind) if kind else None
-            if scored is not None and scored.confidence >= _THRESHOLD:
-                best = scored.ranked[0]
-                segments = best.pool.layout.segments
-                found += [Place(segments[i].page, segments[i].span_box(a, b)) for i, a, b in best.entry.candidate.spans]
-        return found
+    def _printed(self, name: str, threshold: float = _THRESHOLD) -> str:
+        """Return a name as it is printed, empty where the schema does not ask for it or the document shows none."""
+        if name not in self._schema.names():
+            return ""
+        spec = self._schema.field(name)
+        kind = candidate_kind(spec, self._schema.name)
+        scored = self._decide(spec, kind) if kind else None
+        return scored.ranked[0].entry.candidate.text if scored and scored.confidence >= threshold else ""
 
     def _table(self, spec: FieldSpec) -> FieldValue:
         found = [t for reading in self._readings if (t := read_table(reading.pages, spec)) is not None]

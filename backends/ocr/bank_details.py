@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from stdnum import iban
 
 from backends.ocr.concepts import fold_label
-from backends.ocr.layout import DocumentLayout, Segment
+from backends.ocr.layout import DocumentLayout
+from backends.ocr.pieces import Lines, Piece, lines_of
 from backends.ocr.rules import Told
 
-_SURE, _LABELLED, _NAMED = 0.95, 0.85, 0.75
+_SURE, _LABELLED, _NAMED, _FALSE_CHECKSUM = 0.95, 0.85, 0.75, 0.4
 _NEAR_ROWS = 4
+_IBAN_REST = re.compile(r"[A-Z0-9]{1,4}(?: [A-Z0-9]{1,4})*(?![A-Za-z0-9])")
 _IBAN = re.compile(r"(?<![A-Z0-9])[A-Z]{2} ?[0-9]{2}(?: ?[A-Z0-9]{2,4}){3,8}(?: ?[A-Z0-9]{1,3})?(?![A-Z0-9])")
 _BRANCH = re.compile(r"[0-9]{3}[- ]?[0-9]{3}(?![0-9])|[0-9]{2}[- ][0-9]{2}[- ][0-9]{2}(?![0-9])|[0-9]{8}(?![0-9])")
 _ACCOUNT = re.compile(r"[0-9][0-9 -]{3,20}[0-9](?![0-9])")
 _BANK_WORD = re.compile(
-    r"(?<![a-z])(?:bsb|sort code|blz|bankleitzahl|iban|bic|swift|bank|bank details|payment details|direct deposit|eft|"
+    r"(?<![a-z])(?:bsb|sort ?code|blz|bankleitzahl|iban|bic|swift|bank|bank details|payment details|direct deposit|eft|"
     r"bankverbindung|coordonnees bancaires|rib|domiciliation|bankgegevens|banque|banco|banca|please pay to|"
     r"zahlbar auf|pay to|account name)(?![a-z])"
 )
-_BRANCH_LABEL = re.compile(r"(?<![a-z])(?:bsb|sort code|blz|bankleitzahl|branch)(?:[\s.]*(?:no|number|code))?[\s.:#]*$")
+_BRANCH_LABEL = re.compile(
+    r"(?<![a-z])(?:bsb|sort ?code|blz|bankleitzahl|branch)(?:[\s.]*(?:no|number|code))?[\s.:#]*$"
+)
 _ACCOUNT_LABEL = re.compile(
-    r"(?<![a-z])(?:a/c|acc|acct|account|konto|kontonummer|konto-nr|compte|numero de compte|rekening|rekeningnummer|"
+    r"(?<![a-z])(?:a/?c|acc|acct|account|konto|kontonummer|konto-nr|compte|numero de compte|rekening|rekeningnummer|"
     r"cuenta|conto|no akaun)(?:[\s.]*(?:no|nr|number|num|#))?[\s.:#]*$"
 )
 _HOLDER_LABEL = re.compile(
@@ -47,115 +50,69 @@ _NO_NAME = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """A part of a segment and its row."""
-
-    segment: Segment
-    start: int
-    end: int
-    row: int
-
-    def told(self, value: str, probability: float) -> Told:
-        segment, (start, end) = self.segment, (self.start, self.end)
-        certain = probability * segment.confidence(start, end)
-        return Told(segment.text[start:end], value, certain, segment.page, segment.span_polygon(start, end))
-
-
 def tell_bank_detail(layout: DocumentLayout, name: str) -> Told | None:
     """Return the value of a bank detail; None where the invoice shows none."""
-    rules: dict[str, Callable[[DocumentLayout], Iterator[Told]]] = {
+    rules: dict[str, Callable[[Lines], Iterator[Told]]] = {
         "bank_name": _bank_names,
         "bsb_number": _branches,
         "account_number": _accounts,
         "account_holder": _holders,
     }
-    return max(rules[name](layout), key=lambda told: told.confidence, default=None)
+    return max(rules[name](lines_of(layout)), key=lambda told: told.confidence, default=None)
 
 
-def _accounts(layout: DocumentLayout) -> Iterator[Told]:
-    for piece in _matches(layout, _IBAN):
-        text = _text(piece)
-        labelled = "iban" in fold_label(_before(layout, piece))
-        if iban.is_valid(text):
-            yield piece.told(text, _SURE)
-        elif labelled:
-            yield piece.told(text, _LABELLED)
-    for piece in _matches(layout, _ACCOUNT):
-        if _ACCOUNT_LABEL.search(fold_label(_before(layout, piece))) and _beside_bank_words(layout, piece):
-            yield piece.told(_text(piece).strip(" -"), _LABELLED)
+def _accounts(lines: Lines) -> Iterator[Told]:
+    for piece in lines.find(_IBAN):
+        whole = lines.continued(piece, _IBAN_REST)
+        for found in (piece, whole):
+            if found is not None and iban.is_valid(found.text):
+                yield found.told(found.text, _SURE)
+        if "iban" in fold_label(piece.before()):
+            yield piece.told(piece.text, _FALSE_CHECKSUM)
+    for piece in lines.find(_ACCOUNT):
+        if _ACCOUNT_LABEL.search(fold_label(piece.before())) and _beside_bank_words(lines, piece):
+            yield piece.told(piece.text, _LABELLED)
 
 
-def _branches(layout: DocumentLayout) -> Iterator[Told]:
-    for piece in _matches(layout, _BRANCH):
-        if _BRANCH_LABEL.search(fold_label(_before(layout, piece))):
-            yield piece.told(_text(piece), _SURE)
+def _branches(lines: Lines) -> Iterator[Told]:
+    for piece in lines.find(_BRANCH):
+        if _BRANCH_LABEL.search(fold_label(piece.before())):
+            yield piece.told(piece.text, _SURE)
 
 
-def _holders(layout: DocumentLayout) -> Iterator[Told]:
-    for piece in _after_label(layout, _HOLDER_LABEL):
-        if sum(c.isalpha() for c in _text(piece)) > 2:
-            yield piece.told(_text(piece), _LABELLED)
+def _holders(lines: Lines) -> Iterator[Told]:
+    for piece in _after_label(lines, _HOLDER_LABEL):
+        if sum(c.isalpha() for c in piece.text) > 2 and _beside_bank_words(lines, piece):
+            yield piece.told(piece.text, _LABELLED)
 
 
-def _bank_names(layout: DocumentLayout) -> Iterator[Told]:
-    for piece in _after_label(layout, _NAME_LABEL):
-        text = _text(piece)
-        if sum(c.isalpha() for c in text) > 2 and not any(c.isdigit() for c in text):
-            yield piece.told(text, _LABELLED)
-    for index, segment in enumerate(layout.segments):
-        folded = fold_label(segment.text)
-        piece = _Piece(segment, 0, len(segment.text), layout.row_of[index])
-        named = _NAME.fullmatch(folded) and " " in folded and not _NO_NAME.search(folded)
-        if named and _beside_bank_words(layout, piece, beyond=segment):
-            yield piece.told(segment.text.strip(), _NAMED)
+def _bank_names(lines: Lines) -> Iterator[Told]:
+    for piece in _after_label(lines, _NAME_LABEL):
+        if sum(c.isalpha() for c in piece.text) > 2 and not any(c.isdigit() for c in piece.text):
+            yield piece.told(piece.text, _LABELLED)
+    for line in lines.lines:
+        folded, whole = fold_label(line.text), lines.piece(line, 0, len(line.text))
+        named = " " in folded and _NAME.fullmatch(folded) and not _NO_NAME.search(folded)
+        if whole is not None and named and _beside_bank_words(lines, whole, itself=False):
+            yield whole.told(whole.text, _NAMED)
 
 
-def _matches(layout: DocumentLayout, pattern: re.Pattern[str]) -> Iterator[_Piece]:
-    for index, segment in enumerate(layout.segments):
-        for match in pattern.finditer(segment.text):
-            if not segment.text[: match.start()][-1:].isdigit():
-                yield _Piece(segment, match.start(), match.end(), layout.row_of[index])
+def _after_label(lines: Lines, label: re.Pattern[str]) -> Iterator[Piece]:
+    for line in lines.lines:
+        match = label.search(fold_label(line.text))
+        piece = lines.right_of(line, min(match.end(), len(line.text))) if match else None
+        if piece is not None:
+            yield piece
 
 
-def _after_label(layout: DocumentLayout, label: re.Pattern[str]) -> Iterator[_Piece]:
-    """What follows a label: the rest of its segment, or the next segment of the row where that is empty."""
-    for index, segment in enumerate(layout.segments):
-        match = label.search(fold_label(segment.text))
-        if match is None:
-            continue
-        start = min(match.end(), len(segment.text))
-        if segment.text[start:].strip(" :.-"):
-            yield _Piece(segment, start, len(segment.text), layout.row_of[index])
-            continue
-        row = layout.rows[layout.row_of[index]]
-        for right in row[row.index(index) + 1 : row.index(index) + 2]:
-            other = layout.segments[right]
-            yield _Piece(other, 0, len(other.text), layout.row_of[right])
-
-
-def _before(layout: DocumentLayout, piece: _Piece) -> str:
-    """Return what stands to the left: in the segment, or the row's segment before where that has no letters."""
-    inside = piece.segment.text[: piece.start]
-    if any(c.isalpha() for c in inside):
-        return inside
-    row = layout.rows[piece.row]
-    left = next(n for n, i in enumerate(row) if layout.segments[i] is piece.segment) - 1
-    return layout.segments[row[left]].text + inside if left >= 0 else inside
-
-
-def _beside_bank_words(layout: DocumentLayout, piece: _Piece, beyond: Segment | None = None) -> bool:
+def _beside_bank_words(lines: Lines, piece: Piece, itself: bool = True) -> bool:
     """Return whether a word of banking stands within a few rows, in the same column."""
-    rows = layout.rows[max(0, piece.row - _NEAR_ROWS) : piece.row + _NEAR_ROWS + 1]
-    near = (layout.segments[i] for row in rows for i in row)
+    own = piece.line
     return any(
-        other.page == piece.segment.page
-        and other is not beyond
-        and min(other.box[2], piece.segment.box[2]) > max(other.box[0], piece.segment.box[0])
+        abs(other.row - own.row) <= _NEAR_ROWS
+        and other.page == own.page
+        and (itself or other is not own)
+        and min(other.box[2], own.box[2]) > max(other.box[0], own.box[0])
         and _BANK_WORD.search(fold_label(other.text)) is not None
-        for other in near
+        for other in lines.lines
     )
-
-
-def _text(piece: _Piece) -> str:
-    return piece.segment.text[piece.start : piece.end].strip()

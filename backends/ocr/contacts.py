@@ -1,6 +1,6 @@
 """Telephone numbers, e-mail and web addresses, told by their form, the label before them and whose block they stand in.
 
-Knows layouts and where the parties' names and addresses were found; no weights. The probabilities are rates measured on
+Knows layouts and the parties' names; no weights. The probabilities are rates measured on
 synthetic documents, rounded down, times the reading's own certainty.
 """
 
@@ -12,13 +12,19 @@ from dataclasses import dataclass
 
 from backends.ocr.concepts import fold_label
 from backends.ocr.fields import CONTACTS, Party
-from backends.ocr.layout import Box, DocumentLayout, Segment
+from backends.ocr.layout import DocumentLayout
+from backends.ocr.pieces import Lines, Piece, lines_of
 from backends.ocr.rules import Told
-from router.dates import find_dates
+from backends.ocr.text_lines import TextLine
 from router.identifiers import is_phone
+from router.normalise import fold
 
 _LABELLED, _NEAR, _BARE = 0.9, 0.95, 0.7
-_MAX_LINES_FROM_PAYER = 6.0
+_MAX_LINES_BELOW_PAYER = 9.0
+_LEAST_NAME = 4
+_NO_PHONE = re.compile(r"^[0-9 ]+[.,][0-9]{2}$|[0-9]{1,2}[-./][0-9]{1,2}[-./](?:19|20)[0-9]{2}$")
+"""An amount, a date."""
+_LETTER_O = re.compile(r"(?<=[0-9 ])[oO](?=[0-9])|(?<=[0-9])[oO](?=[ ])")
 _NUMBER = re.compile(r"(?<![\w.,/\-+])(?:\+ ?)?\(?[0-9][0-9 ()./\-–]{4,24}[0-9](?!\w|[.,][0-9]|%)")
 _EMAIL = re.compile(r"[\w.+-]+ ?@ ?(?:[\w-]+\.)+[A-Za-z]{2,}")
 _DOMAINS = "com|net|org|info|biz|io|shop|store|edu|gov|eu|au|nz|my|sg|in|us|ca|uk|ie|de|at|ch|fr|be|nl|lu|es|it|pt"
@@ -29,56 +35,43 @@ _WEBSITE = re.compile(
 )
 _NOT_THEIR_OWN = re.compile(r"facebook|instagram|twitter|youtube|linkedin|paypal|google", re.IGNORECASE)
 _PHONE_LABEL = re.compile(
-    r"(?:(?<![a-z])(?:tel|telephone|telefon|telefono|telefoon|telp|tlf|phone|ph|fon|mobile|mobil|mob|hp|h/p|gsm|cell|"
+    r"(?:(?<![a-z])(?:tel|telephone|telefon|telefono|telefoon|telp|tlf|tfno|phone|ph|fon|mobile|mobil|mob|hp|h/p|gsm|cell|"
     r"call|call us|contact|contact us|hotline|careline|whatsapp)|(?:^|[\s|(])[tpm](?=[\s.:]))"
     r"(?:[\s.]*(?:no|nr|number|#))?(?:\s*[/&]\s*fax)?[\s.:()#|]*$"
 )
 
 
 @dataclass(frozen=True)
-class Place:
-    """A box in layout coordinates on page `page`."""
-
-    page: int
-    box: Box
-
-
-@dataclass(frozen=True)
 class _Found:
-    segment: Segment
-    start: int
-    end: int
+    piece: Piece
     value: str
     probability: float
 
-    @property
-    def place(self) -> Place:
-        return Place(self.segment.page, self.segment.span_box(self.start, self.end))
 
-
-def tell_contact(layout: DocumentLayout, name: str, parties: Mapping[Party, Sequence[Place]]) -> Told | None:
-    """Return the value of a field of `CONTACTS`, or None; `parties` says where names and addresses stand."""
+def tell_contact(layout: DocumentLayout, name: str, parties: Mapping[Party, str]) -> Told | None:
+    """Return the value of a field of `CONTACTS`, or None; `parties` says by which name each one is printed."""
     party, sort = CONTACTS[name]
     finders = {"phone": _phones, "email": _emails, "website": _websites}
-    own = [found for found in finders[sort](layout) if _whose(found, parties) == party]
-    if not own:
-        return None
-    best = max(own, key=lambda found: found.probability)
-    polygon = best.segment.span_polygon(best.start, best.end)
-    certain = best.probability * best.segment.confidence(best.start, best.end)
-    return Told(best.segment.text[best.start : best.end], best.value, certain, best.segment.page, polygon)
+    lines = lines_of(layout)
+    heads = {who: _lines_with(lines, printed) for who, printed in parties.items()}
+    own = [found for found in finders[sort](lines) if _whose(found.piece, heads) == party]
+    best = max(own, key=lambda found: found.probability, default=None)
+    return best.piece.told(best.value, best.probability) if best else None
 
 
-def _phones(layout: DocumentLayout) -> Iterator[_Found]:
-    for index, segment in enumerate(layout.segments):
-        dates = [(start, end) for start, end, _, _ in find_dates(segment.text)]
-        for match in _NUMBER.finditer(segment.text):
-            start, end = match.start(), _first_number(match)
-            text = segment.text[start:end]
-            labelled = _PHONE_LABEL.search(fold_label(_before(layout, index, start))) is not None
-            dated = any(s < end and start < e for s, e in dates)
-            if is_phone(text) and (labelled or (text.startswith("+") and not dated)):
-                yield _Found(segment, start, end, text, _LABELLED if labelled else _BARE)
+def _phones(lines: Lines) -> Iterator[_Found]:
+    for line in lines.lines:
+        text = _LETTER_O.sub("0", line.text)
+        for match in _NUMBER.finditer(text):
+            piece = lines.piece(line, match.start(), _first_number(match))
+            number = text[piece.start : piece.start + len(piece.text)] if piece else ""
+            if piece is None or not is_phone(number) or _NO_PHONE.search(number):
+                continue
+            before = piece.before()
+            if _PHONE_LABEL.search(fold_label(before)):
+                yield _Found(piece, number, _LABELLED)
+            elif number.startswith("+") and not any(c.isalpha() for c in before):
+                yield _Found(piece, number, _BARE)
 
 
 def _first_number(match: re.Match[str]) -> int:
@@ -88,50 +81,55 @@ def _first_number(match: re.Match[str]) -> int:
     return match.start() + len(re.split(r"\s*/\s*|\s{2,}", match[0], maxsplit=1)[0])
 
 
-def _before(layout: DocumentLayout, index: int, start: int) -> str:
-    """Return what stands to the left: in the segment, or the row's segment before where that is only points."""
-    inside = layout.segments[index].text[:start]
-    if any(c.isalpha() for c in inside):
-        return inside
-    row = layout.rows[layout.row_of[index]]
-    left = row.index(index) - 1
-    return layout.segments[row[left]].text + inside if left >= 0 else inside
+def _emails(lines: Lines) -> Iterator[_Found]:
+    for piece in lines.find(_EMAIL):
+        yield _Found(piece, piece.text.replace(" ", ""), _NEAR)
 
 
-def _emails(layout: DocumentLayout) -> Iterator[_Found]:
-    for segment in layout.segments:
-        for match in _EMAIL.finditer(segment.text):
-            yield _Found(segment, match.start(), match.end(), match[0].replace(" ", ""), _NEAR)
-
-
-def _websites(layout: DocumentLayout) -> Iterator[_Found]:
-    for segment in layout.segments:
-        emails = [match.span() for match in _EMAIL.finditer(segment.text)]
-        for match in _WEBSITE.finditer(segment.text):
-            if _NOT_THEIR_OWN.search(match[0]) or any(s < match.end() and match.start() < e for s, e in emails):
+def _websites(lines: Lines) -> Iterator[_Found]:
+    for line in lines.lines:
+        emails = [match.span() for match in _EMAIL.finditer(line.text)]
+        for match in _WEBSITE.finditer(line.text):
+            if _NOT_THEIR_OWN.search(match[0]) or _overlaps(match, emails):
                 continue
-            end = match.start() + len(match[0].rstrip(".,;:)"))
-            text = segment.text[match.start() : end]
-            value = text.replace(" ", "").replace(",", ".")
-            named = value.lower().startswith(("http", "www"))
-            yield _Found(segment, match.start(), end, value, _NEAR if named else _BARE)
+            piece = lines.piece(line, match.start(), match.start() + len(match[0].rstrip(".,;:)")))
+            if piece is not None:
+                value = piece.text.replace(" ", "").replace(",", ".")
+                yield _Found(piece, value, _NEAR if value.lower().startswith(("http", "www")) else _BARE)
 
 
-def _whose(found: _Found, parties: Mapping[Party, Sequence[Place]]) -> Party:
-    """Return the party in whose block a contact stands; what stands in none, as in a foot, is the supplier's."""
-    to_payer = _lines_away(found, parties.get("payer", ()))
-    if to_payer > _MAX_LINES_FROM_PAYER:
+def _overlaps(match: re.Match[str], spans: Sequence[tuple[int, int]]) -> bool:
+    return any(start < match.end() and match.start() < end for start, end in spans)
+
+
+def _lines_with(lines: Lines, name: str) -> list[TextLine]:
+    """Return the lines that print a name or, where it runs over several, a part of it."""
+    wanted = fold(name)
+    found = []
+    for line in lines.lines:
+        folded = fold(line.text)
+        if len(folded) >= _LEAST_NAME and wanted and (wanted in folded or folded in wanted):
+            found.append(line)
+    return found
+
+
+def _whose(piece: Piece, heads: Mapping[Party, Sequence[TextLine]]) -> Party:
+    """Return the party whose name stands nearest above; what stands below none, as in a foot, is the supplier's."""
+    to_payer = _lines_below(piece, heads.get("payer", ()))
+    if to_payer > _MAX_LINES_BELOW_PAYER:
         return "business"
-    return "payer" if to_payer < _lines_away(found, parties.get("business", ())) else "business"
+    return "payer" if to_payer < _lines_below(piece, heads.get("business", ())) else "business"
 
 
-def _lines_away(found: _Found, places: Sequence[Place]) -> float:
-    """Return the distance to the nearest place in the same column, in line heights; infinite where there is none."""
-    here, height = found.place, max(found.segment.height, 1e-6)
-    left, top, right, bottom = here.box
+def _lines_below(piece: Piece, heads: Sequence[TextLine]) -> float:
+    """Return how many line heights a piece stands below the nearest head in its column, infinite where below none."""
+    left, top, right, _ = piece.box
+    height = max(piece.line.height, 1e-6)
     gaps = [
-        max(0.0, top - box[3], box[1] - bottom) / height
-        for box in (place.box for place in places if place.page == here.page)
-        if min(right, box[2]) - max(left, box[0]) > -2 * height
+        (top - head.box[3]) / height
+        for head in heads
+        if head.page == piece.line.page
+        and head.box[1] <= top
+        and min(right, head.box[2]) - max(left, head.box[0]) > -height
     ]
     return min(gaps, default=float("inf"))
