@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+_MAX_CHARS = 500
 _YES_WORDS = """
     yes y true 1 x ✓ ✔ oui ja si ya benar vrai wahr vero verdadero included include includes including incl inkl inclus
     incluse inclusive compris comprise enthalten inkludiert inbegrepen incluido incluida incluso inclusa termasuk
@@ -36,6 +37,8 @@ _WORD = re.compile(r"\w+|[✓✔]")
 
 def parse_boolean(text: str) -> str | None:
     """Return "true" or "false", None where a text says neither, both, or not clearly."""
+    if len(text) > _MAX_CHARS:
+        return None
     plain = _SHORT_NOT.sub(" not", _plain(text))
     if _NOT_APPLICABLE.search(plain):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -125,14 +126,18 @@ def _find_typed(value: str, words: Sequence[Word], kind: FieldKind) -> tuple[int
 
 
 def _find_period(value: str, words: Sequence[Word]) -> tuple[int, int] | None:
-    """Return the fewest words that say the same two days, whichever way they are written."""
+    """Return the words that say the same two days, whichever way they are written; rather two dates than a month."""
     wanted = normalise("period", value).value
     if wanted is None:
         return None
-    year = wanted.partition("/")[2][2:4]
-    for end in (i for i, word in enumerate(words, 1) if year in word.text):
+    year = wanted.partition("/")[2][:4]
+    ends_in_year = re.compile(rf"{year}|[-/.'’]{year[2:]}(?![0-9])")
+    month: tuple[int, int] | None = None
+    for end in (i for i, word in enumerate(words, 1) if ends_in_year.search(word.text)):
         for start in range(end - 1, max(end - 1 - _MAX_PERIOD_WORDS, -1), -1):
-            text = " ".join(w.text for w in words[start:end])
-            if normalise("period", text).value == wanted:
-                return start, end
-    return None
+            text = [w.text for w in words[start:end]]
+            if normalise("period", " ".join(text)).value == wanted:
+                if sum(any(c.isdigit() for c in t) for t in text) > 1:
+                    return start, end
+                month = month or (start, end)
+    return month

@@ -128,7 +128,7 @@ def test_fold_keeps_what_two_readings_share():
     assert fold("Café, Noir Ⅲ!") == fold("CAFE NOIR iii")
 
 
-KINDS = ("text", "date", "amount", "identifier", "boolean", "enum", "table")
+KINDS = ("text", "date", "period", "amount", "identifier", "boolean", "enum", "table")
 PRINTED = st.text(alphabet="0123456789 .,'-/()O€$RMmaijulnovdec\u00a0\u0301%:", max_size=30)
 
 

@@ -2,6 +2,8 @@ import datetime as dt
 
 import pytest
 
+from router.confidence import reading_signals
+from router.evaluate import values_equal
 from router.schema import FieldSpec, Schema, builtin
 from router.types import Cell, FieldValue
 from router.validators import validate
@@ -125,3 +127,83 @@ def test_a_users_pattern_must_match_in_full():
 def test_absent_fields_and_numbers_that_are_none_give_no_failures():
     read = fields(total_amount="NaN", subtotal_amount="x", gst_amount=None, invoice_date=None)
     assert {c.outcome for found in validate(read, INVOICE).values() for c in found} <= {"not_applicable"}
+
+
+@pytest.mark.parametrize(
+    ("subtotal", "tax", "total", "currency", "expected"),
+    [
+        ("100.00", "10.00", "110.00", "AUD", "pass"),
+        ("123.45", "12.35", None, None, "pass"),
+        ("123.45", "12.25", "135.70", "AUD", "not_applicable"),  # under a tenth: some of it is free of GST
+        ("10000.00", "1004.00", "11004.00", "AUD", "pass"),  # lines rounded one by one
+        ("110.00", "10.00", "110.00", "AUD", "pass"),  # the subtotal includes the tax
+        ("100.00", "20.00", "120.00", "GBP", "not_applicable"),  # another country's rate
+        ("100.00", "20.00", "120.00", None, "not_applicable"),
+        ("100.00", "4.00", "104.00", "AUD", "not_applicable"),
+        ("100.00", "20.00", "120.00", "AUD", "fail"),
+        ("100.00", "11.00", None, "AUD", "fail"),
+        ("100.00", "11.00", "121.00", "AUD", "not_applicable"),  # a taxed delivery outside the subtotal
+        ("0.00", "1.00", "1.00", "AUD", "not_applicable"),
+        (None, "10.00", "110.00", "AUD", "not_applicable"),
+        ("100.00", None, "110.00", "AUD", "not_applicable"),
+        ("-100.00", "-10.00", "-110.00", "AUD", "pass"),
+    ],
+)
+def test_gst_is_a_tenth_of_the_subtotal(subtotal, tax, total, currency, expected):
+    read = fields(subtotal_amount=subtotal, gst_amount=tax, total_amount=total, currency=currency)
+    checks = validate(read, INVOICE)
+    assert outcome(checks, "gst_amount", "gst_rate") == expected
+    assert outcome(checks, "subtotal_amount", "gst_rate") == expected
+    assert "gst_rate" not in {c.name for c in checks["total_amount"]}
+
+
+def test_a_business_number_tells_the_country_where_no_currency_does():
+    read = fields(subtotal_amount="100.00", gst_amount="20.00", business_abn="51 824 753 556")
+    assert outcome(validate(read, INVOICE), "gst_amount", "gst_rate") == "fail"
+    read |= fields(currency="GBP")
+    assert outcome(validate(read, INVOICE), "gst_amount", "gst_rate") == "not_applicable"
+
+
+def test_a_check_younger_than_the_weights_moves_no_fitted_confidence():
+    read = fields(subtotal_amount="100.00", gst_amount="10.00", total_amount="110.00", currency="AUD")
+    checks = validate(read, INVOICE)["gst_amount"]
+    older = [c for c in checks if c.name != "gst_rate"]
+    assert len(older) == len(checks) - 1
+    reading = read["gst_amount"]
+    assert reading_signals(reading, None, False, checks) == reading_signals(reading, None, False, older)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("business_phone", "(03) 9123 4567", "pass"), ("business_phone", "+61 3 9123 4567", "pass"),
+        ("payer_phone", "0613 / 33 93 88", "pass"), ("payer_phone", "03-9123 4567 ext 12", "pass"),
+        ("business_phone", "13 22 21", "pass"), ("business_phone", "1300 FLOWERS", "not_applicable"),
+        ("business_phone", "12 34", "fail"), ("business_phone", "51 824 753 556 1234 567", "fail"),
+        ("business_phone", "www.example.com", "fail"), ("business_phone", "a@b.example", "fail"),
+        ("payer_email", "jo.o'neil+bills@mail.example.com.au", "pass"), ("payer_email", "jo@example", "fail"),
+        ("payer_email", "jo example.com", "fail"), ("payer_email", "jo@exa mple.com", "fail"),
+        ("supplier_website", "www.example.com.au", "pass"),
+        ("supplier_website", "https://example.com/shop?a=1", "pass"),
+        ("supplier_website", "example", "fail"), ("supplier_website", "jo@example.com", "fail"),
+        ("supplier_website", "Bücher.example.de", "pass"),
+    ],
+)  # fmt: skip
+def test_contacts_have_the_form_of_contacts(name, value, expected):
+    (check,) = validate(fields(**{name: value}), INVOICE)[name]
+    assert check.outcome == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "got", "want", "same"),
+    [
+        ("business_phone", "(03) 9123 4567", "03 9123-4567", True),
+        ("business_phone", "03 9123 4567", "03 9123 4568", False),
+        ("supplier_website", "https://www.Example.com/", "www.example.com", True),
+        ("supplier_website", "example.com/a", "example.com/b", False),
+        ("payer_email", "Jo@Example.com", "jo@example.com", True),
+        ("payer_email", "jo@example.com", None, False),
+    ],
+)
+def test_contacts_are_equal_however_they_are_set(name, got, want, same):
+    assert values_equal(name, "identifier", got, want) is same

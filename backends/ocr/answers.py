@@ -26,8 +26,10 @@ from router.types import FieldValue, Polygon, Provenance, Tier
 
 _ALTERNATIVES = 3
 _THRESHOLD, _REQUIRED_THRESHOLD = 0.3, 0.05
-_SURE_NAME = 0.7
-"""A payer less sure than this is mostly a line of the supplier's, on receipts, and takes no contact from it."""
+_LEAST_NAMES = {("receipt", "payer_name"): 0.7}
+"""A receipt's payer that is less sure is mostly a line of the supplier's, and must not take its contacts."""
+_NOT_SHOWN, _NOT_TOLD = 0.9, 0.8
+"""How probable it is that a contact or bank detail which no rule finds is not there, and any other told field."""
 
 
 class FieldReader:
@@ -78,7 +80,8 @@ class FieldReader:
     def _told(self, spec: FieldSpec) -> FieldValue:
         told = self._tell(spec)
         if told is None:
-            return self._absent(spec, 0.8)
+            by_form = spec.name in CONTACTS or is_invoice_bank_detail(spec, self._schema.name)
+            return self._absent(spec, _NOT_SHOWN if by_form else _NOT_TOLD)
         return FieldValue(
             name=spec.name, raw=told.raw, value=told.value, confidence=told.confidence, page=told.page,
             polygon=told.polygon, provenance=self._provenance,
@@ -89,21 +92,22 @@ class FieldReader:
         if spec.name in CONTACTS:
             parties: dict[Party, str] = {
                 "business": self._printed("supplier_name"),
-                "payer": self._printed("payer_name", _SURE_NAME),
+                "payer": self._printed("payer_name"),
             }
             return tell_contact(layout, spec.name, parties)
         if is_invoice_bank_detail(spec, self._schema.name):
             return tell_bank_detail(layout, spec.name)
         return tell(layout, spec, self._schema.name)
 
-    def _printed(self, name: str, threshold: float = _THRESHOLD) -> str:
+    def _printed(self, name: str) -> str:
         """Return a name as it is printed, empty where the schema does not ask for it or the document shows none."""
         if name not in self._schema.names():
             return ""
         spec = self._schema.field(name)
         kind = candidate_kind(spec, self._schema.name)
         scored = self._decide(spec, kind) if kind else None
-        return scored.ranked[0].entry.candidate.text if scored and scored.confidence >= threshold else ""
+        sure = scored is not None and scored.confidence >= _LEAST_NAMES.get((self._schema.name, name), _THRESHOLD)
+        return scored.ranked[0].entry.candidate.text if scored and sure else ""
 
     def _table(self, spec: FieldSpec) -> FieldValue:
         found = [t for reading in self._readings if (t := read_table(reading.pages, spec)) is not None]

@@ -16,11 +16,14 @@ from backends.ocr.layout import DocumentLayout
 from backends.ocr.pieces import Lines, Piece, lines_of
 from backends.ocr.rules import Told
 
-_SURE, _LABELLED, _NAMED, _FALSE_CHECKSUM = 0.95, 0.85, 0.75, 0.4
-_NEAR_ROWS = 4
+_SURE, _LABELLED, _NAMED, _FALSE_CHECKSUM = 0.95, 0.85, 0.75, 0.7
+_NEAR_ROWS, _LONGEST_NAME = 4, 60
 _IBAN_REST = re.compile(r"[A-Z0-9]{1,4}(?: [A-Z0-9]{1,4})*(?![A-Za-z0-9])")
-_IBAN = re.compile(r"(?<![A-Z0-9])[A-Z]{2} ?[0-9]{2}(?: ?[A-Z0-9]{2,4}){3,8}(?: ?[A-Z0-9]{1,3})?(?![A-Z0-9])")
-_BRANCH = re.compile(r"[0-9]{3}[- ]?[0-9]{3}(?![0-9])|[0-9]{2}[- ][0-9]{2}[- ][0-9]{2}(?![0-9])|[0-9]{8}(?![0-9])")
+_IBAN = re.compile(r"(?<![A-Z0-9])[A-Z]{2} ?[0-9]{2}[A-Z0-9]{0,30}(?: [A-Z0-9]{1,12}){0,9}(?![A-Za-z0-9])")
+_IBAN_CHARACTERS = range(15, 35)
+_BRANCH = re.compile(
+    r"(?:[0-9]{3} [0-9]{3} [0-9]{2}|[0-9]{3}[- ]?[0-9]{3}|[0-9]{2}[- ][0-9]{2}[- ][0-9]{2}|[0-9]{8})(?! ?[0-9])"
+)
 _ACCOUNT = re.compile(r"[0-9][0-9 -]{3,20}[0-9](?![0-9])")
 _BANK_WORD = re.compile(
     r"(?<![a-z])(?:bsb|sort ?code|blz|bankleitzahl|iban|bic|swift|bank|bank details|payment details|direct deposit|eft|"
@@ -46,7 +49,7 @@ _NAME = re.compile(
     r"banco [a-z]+|credit agricole|societe generale|bnp paribas|postbank)(?![a-z])[a-z .&'-]*$"
 )
 _NO_NAME = re.compile(
-    r"(?<![a-z])(?:details?|transfer|account|deposit|pay|payment|charges?|fees?|card|reference|code|verbindung)(?![a-z])"
+    r"(?<![a-z])(?:details?|transfer|accounts?|deposit|pay|payment|charges?|fees?|card|reference|code|verbindung)(?![a-z])"
 )
 
 
@@ -63,15 +66,23 @@ def tell_bank_detail(layout: DocumentLayout, name: str) -> Told | None:
 
 def _accounts(lines: Lines) -> Iterator[Told]:
     for piece in lines.find(_IBAN):
-        whole = lines.continued(piece, _IBAN_REST)
-        for found in (piece, whole):
-            if found is not None and iban.is_valid(found.text):
-                yield found.told(found.text, _SURE)
-        if "iban" in fold_label(piece.before()):
-            yield piece.told(piece.text, _FALSE_CHECKSUM)
+        yield from _ibans(lines, piece)
     for piece in lines.find(_ACCOUNT):
         if _ACCOUNT_LABEL.search(fold_label(piece.before())) and _beside_bank_words(lines, piece):
             yield piece.told(piece.text, _LABELLED)
+
+
+def _ibans(lines: Lines, piece: Piece) -> Iterator[Told]:
+    """An IBAN, perhaps with words behind it that it was taken to run into, or broken at the end of its line."""
+    groups = piece.text.split(" ")
+    cut = [lines.piece(piece.line, piece.start, piece.start + len(" ".join(groups[:n]))) for n in range(1, len(groups))]
+    for found in (piece, lines.continued(piece, _IBAN_REST), *reversed(cut)):
+        if found is not None and iban.is_valid(found.text):
+            yield found.told(found.text, _SURE)
+            return
+    # a wrong checksum is mostly a misread letter, which its own certainty shows; some are printed so
+    if "iban" in fold_label(piece.before()) and len(piece.text.replace(" ", "")) in _IBAN_CHARACTERS:
+        yield piece.told(piece.text, _FALSE_CHECKSUM)
 
 
 def _branches(lines: Lines) -> Iterator[Told]:
@@ -88,11 +99,14 @@ def _holders(lines: Lines) -> Iterator[Told]:
 
 def _bank_names(lines: Lines) -> Iterator[Told]:
     for piece in _after_label(lines, _NAME_LABEL):
-        if sum(c.isalpha() for c in piece.text) > 2 and not any(c.isdigit() for c in piece.text):
+        words = sum(c.isalpha() for c in piece.text) > 2 and not any(c.isdigit() for c in piece.text)
+        if words and not _NO_NAME.search(fold_label(piece.text)):
             yield piece.told(piece.text, _LABELLED)
     for line in lines.lines:
         folded, whole = fold_label(line.text), lines.piece(line, 0, len(line.text))
-        named = " " in folded and _NAME.fullmatch(folded) and not _NO_NAME.search(folded)
+        named = (
+            " " in folded and len(folded) <= _LONGEST_NAME and _NAME.fullmatch(folded) and not _NO_NAME.search(folded)
+        )
         if whole is not None and named and _beside_bank_words(lines, whole, itself=False):
             yield whole.told(whole.text, _NAMED)
 

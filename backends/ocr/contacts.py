@@ -24,20 +24,26 @@ _MAX_LINES_BELOW_PAYER = 9.0
 _LEAST_NAME = 4
 _NO_PHONE = re.compile(r"^[0-9 ]+[.,][0-9]{2}$|[0-9]{1,2}[-./][0-9]{1,2}[-./](?:19|20)[0-9]{2}$")
 """An amount, a date."""
+_BARE_NUMBER = re.compile(r"\+|\([0-9]{1,5}\)[ .\-]*[0-9]{3}|[0-9]{3}[-.][0-9]{3}[-.][0-9]{4}$")
+"""How a number begins that is taken for a telephone's without a label, where nothing else stands in its line."""
 _LETTER_O = re.compile(r"(?<=[0-9 ])[oO](?=[0-9])|(?<=[0-9])[oO](?=[ ])")
-_NUMBER = re.compile(r"(?<![\w.,/\-+])(?:\+ ?)?\(?[0-9][0-9 ()./\-–]{4,24}[0-9](?!\w|[.,][0-9]|%)")
-_EMAIL = re.compile(r"[\w.+-]+ ?@ ?(?:[\w-]+\.)+[A-Za-z]{2,}")
-_DOMAINS = "com|net|org|info|biz|io|shop|store|edu|gov|eu|au|nz|my|sg|in|us|ca|uk|ie|de|at|ch|fr|be|nl|lu|es|it|pt"
+_NUMBER = re.compile(
+    r"(?<![\w.,/\-+])(?:\+ ?)?\(?[0-9][0-9 ()./\-–]{4,24}[0-9](?!\w|-\w|[.,][0-9]|%| [0-9A-Za-z]*[0-9])"
+)
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+ ?@ ?(?:[\w-]+\.)+[A-Za-z]{2,}")
+_DOMAINS = "com|co|net|org|info|biz|io|shop|store|edu|gov|eu|au|nz|my|sg|in|us|ca|uk|ie|de|at|ch|fr|be|nl|lu|es|it|pt"
 _WEBSITE = re.compile(
-    r"(?<![@\w.\-/])(?:https?://[\w.-]+(?:/[^\s,;]*)?|www ?[.,] ?[\w-]+(?:[.,][\w-]+)+(?:/[^\s,;]*)?"
+    r"(?<![@\w.\-/])(?:https?://[\w.-]+(?:/[^\s,;]*)?|"
+    rf"www ?[.,] ?[\w-]+(?:(?: [.,] ?|[.,] )(?:{_DOMAINS})(?!\w)|[.,][\w-]+)+(?:/[^\s,;]*)?"
     rf"|[a-z0-9-]{{3,}}(?:\.[a-z0-9-]+)*\.(?:{_DOMAINS})(?:/[^\s,;]*)?)(?![\w@])",
     re.IGNORECASE,
 )
 _NOT_THEIR_OWN = re.compile(r"facebook|instagram|twitter|youtube|linkedin|paypal|google", re.IGNORECASE)
+_MADE_BY = re.compile(r"(?:powered|created|generated|printed) (?:by|with|using)\W*$", re.IGNORECASE)
 _PHONE_LABEL = re.compile(
     r"(?:(?<![a-z])(?:tel|telephone|telefon|telefono|telefoon|telp|tlf|tfno|phone|ph|fon|mobile|mobil|mob|hp|h/p|gsm|cell|"
     r"call|call us|contact|contact us|hotline|careline|whatsapp)|(?:^|[\s|(])[tpm](?=[\s.:]))"
-    r"(?:[\s.]*(?:no|nr|number|#))?(?:\s*[/&]\s*fax)?[\s.:()#|]*$"
+    r"(?:[\s.]*(?:no|nr|number|#))?(?:\s*[/&]\s*fax)?[\s.:()#|-]*$"
 )
 
 
@@ -70,7 +76,7 @@ def _phones(lines: Lines) -> Iterator[_Found]:
             before = piece.before()
             if _PHONE_LABEL.search(fold_label(before)):
                 yield _Found(piece, number, _LABELLED)
-            elif number.startswith("+") and not any(c.isalpha() for c in before):
+            elif _BARE_NUMBER.match(number) and piece.text == line.text.strip() and not any(map(str.isalpha, before)):
                 yield _Found(piece, number, _BARE)
 
 
@@ -90,7 +96,8 @@ def _websites(lines: Lines) -> Iterator[_Found]:
     for line in lines.lines:
         emails = [match.span() for match in _EMAIL.finditer(line.text)]
         for match in _WEBSITE.finditer(line.text):
-            if _NOT_THEIR_OWN.search(match[0]) or _overlaps(match, emails):
+            made_by = _MADE_BY.search(line.text[: match.start()])
+            if made_by or _NOT_THEIR_OWN.search(match[0]) or _overlaps(match, emails):
                 continue
             piece = lines.piece(line, match.start(), match.start() + len(match[0].rstrip(".,;:)")))
             if piece is not None:
@@ -104,11 +111,11 @@ def _overlaps(match: re.Match[str], spans: Sequence[tuple[int, int]]) -> bool:
 
 def _lines_with(lines: Lines, name: str) -> list[TextLine]:
     """Return the lines that print a name or, where it runs over several, a part of it."""
-    wanted = fold(name)
-    found = []
+    wanted, found = fold(name), []
     for line in lines.lines:
         folded = fold(line.text)
-        if len(folded) >= _LEAST_NAME and wanted and (wanted in folded or folded in wanted):
+        shares = len(folded) >= _LEAST_NAME and wanted and (wanted in folded or folded in wanted)
+        if shares and "@" not in line.text and not _WEBSITE.search(line.text):
             found.append(line)
     return found
 

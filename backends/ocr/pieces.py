@@ -14,6 +14,8 @@ from backends.ocr.rules import Told
 from backends.ocr.text_lines import Span, TextLine, line_below, text_lines
 from router.grounding import union_polygon
 
+_MARKS = " :.-|"
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -82,10 +84,13 @@ class Lines:
 
     def right_of(self, line: TextLine, start: int) -> Piece | None:
         """Return what follows a place in a line: its rest, or the row's next line where nothing is left of it."""
-        if line.text[start:].strip(" :.-|"):
-            return self.piece(line, start, len(line.text))
+        rest = line.text[start:].lstrip(_MARKS)
+        if rest:
+            return self.piece(line, len(line.text) - len(rest), len(line.text))
         right = self.lines[line.number + 1] if line.number + 1 < len(self.lines) else None
-        return self.piece(right, 0, len(right.text)) if right is not None and right.row == line.row else None
+        if right is None or right.row != line.row:
+            return None
+        return self.piece(right, len(right.text) - len(right.text.lstrip(_MARKS)), len(right.text))
 
 
 def lines_of(layout: DocumentLayout) -> Lines:
