@@ -49,10 +49,10 @@ def loaded(kind, folder):
     return kind.of(model, transformers.AutoProcessor.from_pretrained(folder))
 
 
-def reference(family, request):
-    """What transformers makes of the request, tiles as many as the reference takes."""
+def reference(family, request, **bounds):
+    """What transformers makes of the request, tiles as many as the reference takes within its `bounds`."""
     parts = [{"type": "image", "image": image} for image in request.images] + [{"type": "text", "text": request.prompt}]
-    options = {"images_kwargs": {"crop_to_patches": True}} if isinstance(family, InternVL) else {}
+    options = {"images_kwargs": {"crop_to_patches": True, **bounds}} if isinstance(family, InternVL) else {}
     return family.processor.apply_chat_template(
         [{"role": "user", "content": parts}],
         add_generation_prompt=True,

@@ -1,6 +1,7 @@
 """`docroute run` with models of its own process: one engine, many threads, results in order."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,9 @@ from workers.local_engines import engines_of, run_on_engines
 from workers.settings import load_settings
 
 SMALL = {"device": "cpu", "slots": 2, "slot_tokens": 1200, "answer_tokens": 24, "second_reading": "never"}
+
+
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.fixture
@@ -74,3 +78,34 @@ def test_a_run_whose_checkpoint_is_missing_ends_before_any_document(
     code, out, err = docroute("run", *paths, "--fast", "internvl3", "--json")
     assert (code, out) == (2, "")
     assert "no checkpoint folder /no/such/folder" in err
+
+
+def test_samples_go_from_the_command_line_through_both_models_as_published_to_a_result(
+    tmp_path, tiny_models, monkeypatch, capsys
+):
+    docroute = command_line(load_settings({}, tmp_path), tmp_path, monkeypatch, capsys)
+    for name, value in tiny_models.items():
+        monkeypatch.setenv(name, value)
+    files = [SAMPLES / name for name in ("receipt-clean.png", "invoice-scan-two-pages.tiff", "statement-digital.pdf")]
+    lanes = ("--fast", "internvl3", "--deep", "llama-vision")
+    code, out, err = docroute("run", *files, *lanes, "--schema", "invoice", "--json")
+    assert code == 0, err
+    results = [json.loads(line) for line in out.splitlines()]
+    assert [result["file"] for result in results] == [str(file) for file in files]
+    for result in results:
+        # tiny random weights say nothing that can be read: a person looks, and both models were asked
+        assert result["status"] == "needs_review"
+        sources = [candidate["source"] for field in result["fields"].values() for candidate in field["candidates"]]
+        read_by = {(source["tier"], source["backend"], source["model"].split()[1]) for source in sources}
+        assert read_by == {("fast", "internvl3", "fp32"), ("deep", "llama-vision", "fp32")}
+
+
+def test_backends_calls_both_folders_ready(tmp_path, tiny_models, monkeypatch, capsys):
+    docroute = command_line(load_settings({}, tmp_path), tmp_path, monkeypatch, capsys)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name, value in tiny_models.items():
+        monkeypatch.setenv(name, value)
+    code, out, err = docroute("backends")
+    assert (code, err) == (0, "")
+    states = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert all(" ready " in states[lane] for lane in ("internvl3", "llama-vision"))
