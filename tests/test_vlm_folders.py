@@ -144,6 +144,16 @@ CASES = {
     "no weights": ("internvl3", without("model.safetensors", INDEX), "has no weights"),
     "no tokenizer": ("internvl3", without("tokenizer.json"), "there is no tokenizer.json"),
     "no rules for pictures": ("internvl3", without("preprocessor_config.json"), "there is no preprocessor_config.json"),
+    "rules without a size": (
+        "internvl3",
+        in_copy(lambda copy: variants.change(copy / "preprocessor_config.json", size={"shortest_edge": 56})),
+        "size of a tile None instead of 56",
+    ),
+    "sizes that are none": (
+        "llama-vision",
+        in_copy(lambda copy: variants.change(copy / "config.json", vision_config={"image_size": "large"})),
+        "image_size",
+    ),
     "damaged tokenizer": (
         "llama-vision",
         in_copy(lambda copy: variants.replace(copy / "tokenizer.json", '{"model": 3}')),

@@ -34,7 +34,10 @@ def ready_processor(folder: Path, config: Mapping[str, Any]) -> Any:
     model_type = str(config["model_type"])
     processor = _load(folder, model_type)
     for look in (_wrong_class, _wrong_pictures, _wrong_ids, _wrong_template, _wrong_stops):
-        wrong = ", ".join(look(folder, processor, config))
+        try:
+            wrong = ", ".join(look(folder, processor, config))
+        except (KeyError, TypeError, ValueError, AttributeError, OSError) as exc:  # a field that is not what it must be
+            wrong = f"{type(exc).__name__}: {one_line(exc)}"
         if wrong:
             told = f"the processor of {folder} does not match its model: {wrong}; {fetch_again(folder, model_type)}"
             raise BackendError(told)
@@ -48,6 +51,8 @@ def _load(folder: Path, model_type: str) -> Any:
     try:
         # published Llamas ask for a clean-up of spaces that would spoil values, and transformers warns of it
         return processors.from_pretrained(folder, local_files_only=True, clean_up_tokenization_spaces=False)
+    except ImportError:
+        raise  # no fault of the folder
     except Exception as exc:  # a damaged tokenizer.json raises just that
         lacking = _LACKS_TOKEN.search(str(exc))
         if lacking and lacking[1] == "video_token" and model_type == "internvl":
@@ -83,7 +88,7 @@ def _wrong_pictures(folder: Path, processor: Any, config: Mapping[str, Any]) -> 
     side = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
     if processor.image_token_id != full.image_token_id:
         yield f"image token {processor.image_token_id} instead of {full.image_token_id} (another model's vocabulary)"
-    facts = {"size of a tile": (int(images.size["height"]), int(side))}
+    facts = {"size of a tile": (images.size["height"], side)}
     if full.model_type == "mllama":
         facts["most tiles"] = (int(images.max_image_tiles), int(vision.max_num_tiles))
     else:
