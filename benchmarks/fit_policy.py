@@ -49,10 +49,10 @@ def fit_policy(readings: Sequence[Reading], outcomes: Sequence[Outcome], weights
     update: dict[str, object] = {"field_gains": {}, "confidence_thresholds": {}}
     policy = shipped.model_copy(update=update | {"risks": measured_risks(outcomes, shipped.risks)})
     expected = [
-        review.get(field, 0.0)
+        gain
         for r in readings
         for review in [reviewed(r, weights[r.fold], unlimited(policy)).expected_gains]
-        for field in (f.name for f in r.asked().fields if f.kind != "table")
+        for gain in policy.traffic([f.name for f in r.asked().fields if f.kind != "table"], review)
     ]
     rounded = tuple((share, round(gain, 5)) for share, gain in gain_by_share(expected, SHARES))
     update = {"default_confidence_threshold": round(1.0 - dict(rounded)[_SURE_SHARE], 3), "gain_by_share": rounded}

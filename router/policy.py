@@ -6,7 +6,7 @@ queues, and keeps no state: the same input gives the same decision.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -39,7 +39,8 @@ class Policy(Frozen):
     at or over its own (else `default_confidence_threshold`; `absence_threshold` where it is claimed absent) is sure
     enough. `field_gains`: the share of a field's errors that escalation repairs, 1 where not named, 0 keeps one from
     being escalated. `budget`: the share of all fields that may go deep, held through `gain_by_share`, pairs (share
-    of a representative traffic's fields, expected gain that this share exceeds), share rising.
+    of a representative traffic's fields, expected gain that this share exceeds), share rising. `added_fields` are
+    younger than this table: without doubt they are not counted as traffic, or the budget would grow with the schema.
     """
 
     version: str
@@ -51,6 +52,7 @@ class Policy(Frozen):
     risks: Risks = Risks()
     budget: Unit = 0.1
     gain_by_share: tuple[tuple[Unit, Unit], ...] = ()
+    added_fields: tuple[str, ...] = ()
 
     @field_validator("gain_by_share")
     @classmethod
@@ -72,6 +74,10 @@ class Policy(Frozen):
     def gain(self, field: str) -> float:
         """Return how much of a field's errors escalation repairs, in [0,1]."""
         return self.field_gains.get(field, 1.0)
+
+    def traffic(self, names: Sequence[str], gains: Mapping[str, float]) -> list[float]:
+        """Return what a document adds to the traffic: each field's expected gain, 0 without doubt."""
+        return [gains.get(name, 0.0) for name in names if name in gains or name not in self.added_fields]
 
 
 class Review(Frozen):

@@ -58,6 +58,15 @@ def test_traffic_is_noted_with_a_zero_for_each_sure_field_and_in_batches() -> No
     assert store.statistics()["fields_escalated"] == 1
 
 
+def test_a_field_younger_than_the_table_is_traffic_only_where_it_is_doubted() -> None:
+    store = MemoryStore()
+    traffic = Traffic(store, Policy(version="t", added_fields=("number",)), clock=lambda: 0.0)
+    traffic.note(Review(), SCHEMA)
+    traffic.note(Review(fields=("number",), reasons={"number": "x"}, expected_gains={"number": 0.5}), SCHEMA)
+    traffic.flush()
+    assert store.recent_risks() == [0.0, 0.5, 0.0]
+
+
 def test_a_review_is_cut_to_the_gains_that_reach_the_limit() -> None:
     review = Review(
         fields=("number", "remark"),

@@ -6,7 +6,7 @@ import pytest
 
 from router.errors import SettingsError
 from router.policy import Policy, gain_by_share, load_policy, parse_policy, quantile_threshold, review, route
-from router.schema import FieldSpec, Schema
+from router.schema import FieldSpec, Schema, builtin
 from router.score import INTERCEPT, load_weights, logistic, score_features
 from router.types import Check, ComplexityScore, Extraction, FieldValue
 
@@ -181,6 +181,16 @@ def test_the_budget_admits_its_share_of_the_traffic_it_was_measured_on():
         policy = Policy(version="t", gain_by_share=pairs, budget=share, default_confidence_threshold=1.0)
         escalated = [review(extraction(field("due_date", c)), SCHEMA, policy).fields for c in confidences]
         assert sum(map(bool, escalated)) / len(confidences) == pytest.approx(share, abs=0.011)
+
+
+def test_the_shipped_table_counts_the_fields_it_was_measured_with():
+    policy = load_policy()
+    for name in ("receipt", "invoice"):
+        schema = builtin(name)
+        counted = len(policy.traffic(schema.names(), {}))
+        assert set(policy.added_fields) & set(schema.names())
+        assert counted == len(schema.names()) - len(set(policy.added_fields) & set(schema.names()))
+        assert policy.traffic(schema.names(), {"business_phone": 0.5}).count(0.5) == 1
 
 
 def test_without_budget_nothing_is_escalated():

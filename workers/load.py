@@ -112,7 +112,7 @@ class Traffic:
 
     def note(self, review: Review, schema: Schema) -> None:
         """Add a document's fields to the traffic; a field without doubt counts with a gain of 0."""
-        gains = [round(review.expected_gains.get(name, 0.0), 6) for name in schema.names()]
+        gains = [round(gain, 6) for gain in self._policy.traffic(schema.names(), review.expected_gains)]
         with self._lock:
             self._unnoted += gains
             if len(self._unnoted) >= NOTED_AT_ONCE:
