@@ -15,7 +15,7 @@ from router.policy import load_policy  # noqa: E402
 from router.schema import builtin  # noqa: E402
 from workers.pipeline import Lanes, process_document  # noqa: E402
 
-SMALL = {"device": "cpu", "slots": 2, "slot_tokens": 1200, "answer_tokens": 40, "second_reading": "never"}
+SMALL = {"device": "cpu", "slots": 2, "slot_tokens": 2400, "answer_tokens": 40, "second_reading": "never"}
 SCAN = encode(picture(), "PNG")
 DIGITAL = text_pdf(["Corner Shop Pty Ltd", "Invoice no: A-1001", "Date: 03/02/2024", "Total: 42.50"])
 FIELDS = ("total_amount", "invoice_date")
