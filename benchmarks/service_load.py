@@ -35,8 +35,8 @@ from rich.console import Console
 from backends import registry
 from benchmarks.service_processes import cpu_seconds, running, running_server
 from benchmarks.service_submit import paced, pictures, quantiles
+from router.decisions import neutral_decisions
 from router.documents import open_document
-from router.policy import load_policy
 from router.schema import FieldSpec, Schema
 from workers.app import configuration, make_app
 from workers.blobs import make_blobs
@@ -149,19 +149,19 @@ def _submit(app: Celery, store: Any, blobs: Any, job_id: str, data: bytes) -> No
 
 def work_ms(count: int = 100) -> float:
     """Return the CPU milliseconds that a document's three stages take without the service."""
-    schema, policy, lane = SCHEMA, load_policy(), registry.create("fake")
+    schema, decisions, lane = SCHEMA, neutral_decisions(), registry.create("fake")
     lanes = Lanes(lane, lane)
     made = pictures(count)
     started = time.process_time()
     for data in made:
         with open_document(data, "load.png") as opened:
-            score, route = intake(opened.document, opened, lanes, policy)
+            score, route = intake(opened.document, opened, lanes, decisions.policy)
         with open_document(data, "load.png") as opened:
             fast = fast_step(opened.document, opened, schema, lane)
-            review_step(fast, schema, policy, opened.document.pages)
+            review_step(fast, schema, decisions, opened.document.pages)
         with open_document(data, "load.png") as opened:
             deep = deep_step(opened.document, opened, schema, lane)
-            finish(opened.document, schema, score, route, Readings(fast=fast, deep=deep), StepTimes())
+            finish(opened.document, schema, score, route, Readings(fast=fast, deep=deep), decisions, StepTimes())
     return (time.process_time() - started) / count * 1000
 
 

@@ -10,7 +10,7 @@ from router.confidence import FusionWeights, fuse, reading_signals
 from router.evaluate import values_equal
 from router.grounding import Grounding, ground
 from router.schema import FieldSpec
-from router.types import Cell, Check, FieldValue, MergeRule, Page
+from router.types import Cell, Check, FieldValue, MergeRule, Page, is_silent
 
 _MAX_PAGES_SEARCHED = 20
 # a code such as EUR is read from a sign and need not stand on the page
@@ -55,13 +55,16 @@ class Judge:
             return looked_for, None
         if reading.polygon is not None:
             return 1.0, None
-        pages = [p for p in self.pages if p.words and reading.page in (None, p.number)][:_MAX_PAGES_SEARCHED]
+        asked = [p for p in self.pages if not p.blank and reading.page in (None, p.number)]
+        pages = [p for p in asked if p.words][:_MAX_PAGES_SEARCHED]
         if not pages:
             return None, None
         texts = [t for t in (reading.raw, reading.value) if t]
         found = [g for p in pages for t in texts if (g := ground(t, p.words, p.number, spec.kind)) is not None]
         best = max(found, key=lambda g: g.score, default=None)
-        return (best.score, best) if best else (0.0, None)
+        if best is None:  # on a page that was not looked at it may stand nevertheless
+            return (0.0 if len(pages) == len(asked) else None), None
+        return best.score, best
 
     def probability(
         self, choice: Choice, reading: FieldValue, from_deep: bool, checks: Sequence[Check], score: float | None
@@ -75,8 +78,7 @@ class Judge:
 
 def unreadable(reading: FieldValue) -> bool:
     """Return whether a reading says nothing: it claims a value but has none of its kind, or the lane did not answer."""
-    unanswered = reading.provenance is not None and "unanswered" in reading.provenance.signals
-    return unanswered or (reading.present and reading.value is None and not reading.rows)
+    return is_silent(reading) or (reading.present and reading.value is None and not reading.rows)
 
 
 def same_reading(spec: FieldSpec, a: FieldValue, b: FieldValue) -> bool:

@@ -53,18 +53,24 @@ class Feature(Frozen):
 
 
 class FusionWeights(Frozen):
-    """Weights of the logistic fusion, and the two constants of the merge.
+    """Weights of the logistic fusion, and the constants of the merge.
 
-    `floor`: below it no reading is believed. `deep_margin`: by how much the deep reading must be more probable to
-    replace a different fast one; under 0 where the deep lane knows all that the fast one does and more.
+    `ceilings`: a probability is multiplied by these where a signal is 1 or more, so that no certainty of a lane gets
+    over them and the order of the readings stays. `floor`: below it no reading is believed. `deep_margin`: by how much
+    the deep reading must be more probable to replace a different fast one; under 0 where the deep lane knows all that
+    the fast one does and more. `grounded_from`: the grounding score from which a value stands on the page.
+    `grounding_first`: a value that is nowhere on the page never beats one that is, whatever checks or sums say.
     """
 
     version: str
     origin: str = ""
     intercept: float
     features: dict[str, Feature]
+    ceilings: dict[str, Unit] = Field(default_factory=dict)
     floor: Unit = 0.3
     deep_margin: float = Field(default=0.05, ge=-1.0, le=1.0)
+    grounded_from: Unit = 0.8
+    grounding_first: bool = False
 
 
 @cache
@@ -82,8 +88,12 @@ def parse_weights(data: bytes) -> FusionWeights:
 
 
 def fuse(signals: Signals, weights: FusionWeights) -> float:
-    """Return the probability in [0,1] that a reading with these signals is right (logistic fusion)."""
-    return sigmoid(weights.intercept + sum(contributions(signals, weights).values()))
+    """Return the probability in [0,1] that a reading with these signals is right (logistic fusion, then ceilings)."""
+    probability = sigmoid(weights.intercept + sum(contributions(signals, weights).values()))
+    for name, ceiling in weights.ceilings.items():
+        if (signals.get(name) or 0.0) >= 1.0:
+            probability *= ceiling
+    return probability
 
 
 def contributions(signals: Signals, weights: FusionWeights) -> dict[str, float]:
@@ -152,6 +162,19 @@ def similarity(a: str | None, b: str | None) -> float:
         return 0.0
     a, b = a[:_MAX_COMPARED_CHARS], b[:_MAX_COMPARED_CHARS]
     return 1.0 - levenshtein(a, b) / max(len(a), len(b))
+
+
+def table_probability(cells: Sequence[Sequence[float]]) -> float | None:
+    """Return the probability in [0,1] of a table from those of its cells, row by row; None where there is no cell.
+
+    It is the mean over the rows of each row's least sure cell. A row is right when all of its cells are, and is taken
+    to be as sure as the least sure of them, because errors in one row seldom come alone. The rows are averaged: what is
+    said is how probable a row of this table is right. A product or a minimum over rows would call every long table
+    doubtful, for among a hundred sure rows there is one that is less sure; the mean of a table and of the same rows
+    twice is one and the same.
+    """
+    rows = [min(row) for row in cells if row]
+    return math.fsum(rows) / len(rows) if rows else None
 
 
 def token_signals(

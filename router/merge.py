@@ -1,13 +1,14 @@
 """Merges what the two lanes read, field by field, by named rules. Pure: knows no model, file, clock or route.
 
-    only        one lane read the field
+    only        one lane made a claim
     agree       both say the same; the probability rises
     validator   a checksum, a format or the arithmetic of several fields decides
     grounded    one value stands on the page, the other does not
     calibrated  the more probable reading; the deep one must lead by a margin, so that right fields are not made wrong
-    unresolved  neither is believable; the better one is kept for a person to look at
+    unresolved  neither is believable, or neither made a claim; the better one is kept for a person to look at
 
-Absence is a claim like any other: "the document has no such field" competes with a value by its probability.
+Absence is a claim like any other: "the document has no such field" competes with a value by its probability. Silence is
+none: a lane that gave no answer agrees with nobody, and loses against any claim of the other one.
 """
 
 from __future__ import annotations
@@ -19,12 +20,10 @@ from router.choice import Choice, Judge, same_reading, unreadable
 from router.confidence import FusionWeights, default_weights, fuse, reading_signals
 from router.schema import FieldSpec, Schema
 from router.settle import settle_balances, settle_tables, settle_totals
-from router.types import Check, Extraction, FieldValue, MergedField, MergeRule, Page, Status
+from router.types import Check, Extraction, FieldValue, MergedField, MergeRule, Page, Status, is_silent
 from router.validators import field_checks, validate
 
 __all__ = ["merge_extractions", "same_reading", "status_of"]
-
-_GROUNDED_FROM = 0.8
 
 
 def merge_extractions(
@@ -44,13 +43,15 @@ def merge_extractions(
     choices: dict[str, Choice] = {}
     for spec in schema.fields:
         readings = [e.fields.get(spec.name) if e else None for e in (fast, deep)]
-        if choice := _decide(spec, readings[0], readings[1], judge):
+        claims = [None if r is None or is_silent(r) else r for r in readings]
+        if choice := _decide(spec, claims[0], claims[1], judge) or _unanswered(spec, readings[0], readings[1]):
             choices[spec.name] = choice
     settle_totals(choices, schema, judge)
     settle_tables(choices, judge)
     settle_balances(choices, judge)
     checks = validate({name: c.chosen for name, c in choices.items()}, schema, today)
-    return {name: _finish(c, checks[name], judge) for name, c in choices.items()}
+    said = {name: [e.fields[name] for e in (fast, deep) if e and name in e.fields] for name in choices}
+    return {name: _finish(c, said[name], checks[name], judge) for name, c in choices.items()}
 
 
 def status_of(
@@ -59,7 +60,7 @@ def status_of(
     """Return the document's status and the names of the fields that stay open.
 
     needs_review: a required field is unresolved, missing, unreadable or below `floor`; done_with_gaps: an optional
-    field is unresolved, or a required one is claimed to be absent; else done.
+    field is unresolved (so is one that no lane answered), or a required one is claimed to be absent; else done.
     """
     limit = default_weights().floor if floor is None else floor
     open_required, open_optional, gaps = [], [], False
@@ -87,17 +88,20 @@ def _is_open(field: MergedField, floor: float) -> bool:
 def _decide(spec: FieldSpec, fast: FieldValue | None, deep: FieldValue | None, judge: Judge) -> Choice | None:
     if fast is None or deep is None:
         lone = fast or deep
-        return Choice(spec, fast, deep, lone, fast is None, "only") if lone else None
+        if lone is None:
+            return None
+        return Choice(spec, fast, deep, lone, fast is None, "unresolved" if unreadable(lone) else "only")
     choice = Choice(spec, fast, deep, deep, True, "agree")
     if same_reading(spec, fast, deep):
         return choice
     checks = [field_checks(r, spec, judge.today) for r in (fast, deep)]
     verdicts = [_verdict(c) for c in checks]
-    if set(verdicts) == {1, -1}:
-        return choice.pick(*((fast, False) if verdicts[0] > 0 else (deep, True)), "validator")
     scores = [judge.locate(r, spec)[0] for r in (fast, deep)]
-    standing = [_standing(r, s) for r, s in zip((fast, deep), scores, strict=True)]
-    if set(standing) == {True, False}:
+    standing = [_standing(r, s, judge.weights) for r, s in zip((fast, deep), scores, strict=True)]
+    only_one_stands = set(standing) == {True, False}
+    if set(verdicts) == {1, -1} and not (only_one_stands and judge.weights.grounding_first):
+        return choice.pick(*((fast, False) if verdicts[0] > 0 else (deep, True)), "validator")
+    if only_one_stands:
         return choice.pick(*((fast, False) if standing[0] else (deep, True)), "grounded")
     return _more_probable(
         choice,
@@ -107,16 +111,22 @@ def _decide(spec: FieldSpec, fast: FieldValue | None, deep: FieldValue | None, j
     )
 
 
+def _unanswered(spec: FieldSpec, fast: FieldValue | None, deep: FieldValue | None) -> Choice | None:
+    """Return the choice where no lane made a claim; nothing in it competes, so neither reading is given to it."""
+    silent = deep or fast
+    return Choice(spec, None, None, silent, deep is not None, "unresolved") if silent else None
+
+
 def _verdict(checks: Sequence[Check]) -> int:
     outcomes = {c.outcome for c in checks}
     return -1 if "fail" in outcomes else int("pass" in outcomes)
 
 
-def _standing(reading: FieldValue, score: float | None) -> bool | None:
+def _standing(reading: FieldValue, score: float | None, weights: FusionWeights) -> bool | None:
     """Return None where grounding says nothing."""
     if not reading.present:
         return True
-    if score is None or 0.0 < score < _GROUNDED_FROM:
+    if score is None or 0.0 < score < weights.grounded_from:
         return None
     return score > 0.0
 
@@ -128,7 +138,7 @@ def _more_probable(choice: Choice, p_fast: float, p_deep: float, weights: Fusion
     return choice.pick(reading or choice.chosen, from_deep, rule)
 
 
-def _finish(choice: Choice, checks: tuple[Check, ...], judge: Judge) -> MergedField:
+def _finish(choice: Choice, readings: Sequence[FieldValue], checks: tuple[Check, ...], judge: Judge) -> MergedField:
     chosen, other = choice.chosen, choice.other()
     score, place = judge.locate(chosen, choice.spec)
     agree = other is not None and same_reading(choice.spec, chosen, other)
@@ -144,6 +154,5 @@ def _finish(choice: Choice, checks: tuple[Check, ...], judge: Judge) -> MergedFi
     if chosen.provenance is not None:
         seen = chosen.provenance.signals | {k: v for k, v in signals.items() if v is not None}
         update["provenance"] = chosen.provenance.model_copy(update={"signals": seen})
-    readings = [r for r in (choice.fast, choice.deep) if r is not None]
     candidates = (*readings, *([] if chosen in readings else [chosen]))
     return MergedField(chosen=chosen.model_copy(update=update), candidates=candidates, rule=choice.rule)

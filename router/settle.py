@@ -53,11 +53,19 @@ def _options(choice: Choice, judge: Judge) -> list[Option]:
             score = judge.locate(reading, choice.spec)[0]
             checks = field_checks(reading, choice.spec, judge.today)
             options += options_of(reading, judge.probability(choice, reading, from_deep, checks, score), from_deep)
+    if judge.weights.grounding_first:
+        options = _standing(options, choice, judge)
     # one sum in hundreds of combinations holds by chance: what is not in doubt must not move for it
     settled = choice.rule == "agree" or (
         choice.rule == "only" and max((o.probability for o in options), default=0) > _SURE
     )
     return [o for o in options if o.reading is choice.chosen] if settled else options
+
+
+def _standing(options: list[Option], choice: Choice, judge: Judge) -> list[Option]:
+    """Return the options that stand on the page, or all where none does: no sum vouches for an invented value."""
+    nowhere = [judge.locate(o.reading, choice.spec)[0] == 0.0 for o in options]
+    return options if all(nowhere) else [o for o, gone in zip(options, nowhere, strict=True) if not gone]
 
 
 def settle_tables(choices: dict[str, Choice], judge: Judge) -> None:

@@ -142,6 +142,11 @@ class FieldValue(Frozen):
     checks: tuple[Check, ...] = ()
 
 
+def is_silent(reading: FieldValue) -> bool:
+    """Return whether a lane was asked and gave no answer: no claim, not even one of absence."""
+    return reading.provenance is not None and "unanswered" in reading.provenance.signals
+
+
 class Extraction(Frozen):
     """What one lane read: one value for each field it was asked for.
 
@@ -174,7 +179,10 @@ Status = Literal["done", "done_with_gaps", "needs_review", "failed"]
 
 
 class Result(Frozen):
-    """The end of a document's way: merged fields, the route it took and what stayed open."""
+    """The end of a document's way: merged fields, the route it took and what stayed open.
+
+    `calibrated`: whether the confidences were fitted to how often such fields are right, for the lanes that read.
+    """
 
     document_id: str
     uri: str
@@ -186,4 +194,5 @@ class Result(Frozen):
     escalation_reasons: dict[str, str] = {}
     unresolved: tuple[str, ...] = ()
     status: Status
+    calibrated: bool = False
     elapsed_ms: dict[str, float] = {}

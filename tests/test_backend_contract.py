@@ -13,10 +13,10 @@ from backends import registry
 from backends.base import ExtractionRequest
 from backends.fake import create as create_fake
 from backends.parse import parse_answer
+from router.decisions import neutral_decisions
 from router.documents import open_document
 from router.errors import BackendError, BackendUnavailableError, ExtractionError, RetryableError
 from router.merge import merge_extractions, status_of
-from router.policy import load_policy
 from router.schema import builtin, builtin_names
 from router.types import Extraction
 from workers.pipeline import review_step
@@ -209,7 +209,7 @@ def test_fields_of_an_answer_that_holds_none_are_unknown_and_the_reading_ended_e
     for value in extraction.fields.values():
         assert (value.present, value.confidence, value.raw) == (False, None, None)
         assert value.provenance.signals["unanswered"] == 1.0
-    review = review_step(extraction, builtin("receipt"), load_policy())
+    review = review_step(extraction, builtin("receipt"), neutral_decisions())
     assert set(review.fields) >= {spec.name for spec in builtin("receipt").fields if spec.required}
     merged = merge_extractions(extraction, extraction, builtin("receipt"))
     assert status_of(merged, builtin("receipt"))[0] == "needs_review"

@@ -9,9 +9,9 @@ import pytest
 from bad_inputs import encode, picture, text_pdf
 
 from backends.fake import create as create_fake
+from router.decisions import neutral_decisions
 from router.documents import open_document
 from router.errors import ExtractionError, RetryableError
-from router.policy import Policy, load_policy
 from router.schema import builtin, parse_schema
 from workers import pipeline
 from workers.local import DocumentWorker, Outcome, run_documents
@@ -26,7 +26,7 @@ NOTE = parse_schema(
 )
 SURE = {"note_number": "N-1", "sender": "Mill", "weight": "12.50"}
 SCAN = encode(picture(), "PNG")
-EAGER = Policy(version="eager", budget=1.0)
+NEUTRAL = neutral_decisions()
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +39,10 @@ def answer(sure=(), unsure=()):
     return "\n".join(f"{name}: {value}" for name, value in SURE.items() if name in sure or name in unsure)
 
 
-def process(rules, schema=NOTE, tier="auto", data=SCAN, policy=None):
+def process(rules, schema=NOTE, tier="auto", data=SCAN, decisions=NEUTRAL):
     lanes = Lanes(create_fake(rules), create_fake(rules, relative_cost=3.0))
     with open_document(data, "note.png") as opened:
-        return process_document(opened.document, opened, schema, lanes, policy or load_policy(), tier)
+        return process_document(opened.document, opened, schema, lanes, decisions, tier)
 
 
 def test_a_sure_document_never_sees_the_deep_lane():
@@ -57,7 +57,7 @@ def test_a_sure_document_never_sees_the_deep_lane():
 
 def test_only_the_doubtful_fields_are_read_again_and_merged():
     said = "note_number: N-1\nsender: Mill"
-    result = process([{"fields": SURE}, {"tier": "fast", "text": said}], policy=EAGER)
+    result = process([{"fields": SURE}, {"tier": "fast", "text": said}])
     assert "weight" in result.escalated_fields
     assert set(result.escalation_reasons) == set(result.escalated_fields)
     weight = result.fields["weight"]
@@ -78,9 +78,8 @@ def test_the_deep_lane_is_asked_for_the_named_fields_only():
 
     deep = Recorder()
     fast = create_fake([{"text": "note_number: N-1\nsender: Mill\nweight: NOT_FOUND"}, {"fields": SURE}])
-    policy = EAGER
     with open_document(SCAN, "note.png") as opened:
-        result = process_document(opened.document, opened, NOTE, Lanes(fast, deep), policy)
+        result = process_document(opened.document, opened, NOTE, Lanes(fast, deep), NEUTRAL)
     assert deep.asked
     assert set(deep.asked) == set(result.escalated_fields)
 
@@ -96,7 +95,7 @@ def test_a_forced_tier_uses_that_lane_alone(tier):
 
 def test_a_deep_lane_that_fails_for_good_leaves_the_fast_result_with_gaps():
     rules = [{"tier": "fast", "text": "note_number: N-1\nsender: Mill"}, {"tier": "deep", "error": "extraction"}]
-    result = process(rules, policy=EAGER)
+    result = process(rules)
     assert result.status in {"done_with_gaps", "needs_review"}
     assert "deep lane failed" in result.route.reason
     assert result.fields["note_number"].chosen.value == "N-1"

@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from router.schema import load_schema
-from workers.console import Tally, output_console, printable, progress_bar, result_table
+from workers.console import UNCALIBRATED_NOTE, Tally, output_console, printable, progress_bar, result_table
+from workers.decisions import create_decisions
 from workers.jsonl import JsonLines, dump_line
-from workers.local import DocumentWorker, Outcome, create_lanes, create_policy, run_documents
+from workers.local import DocumentWorker, Outcome, create_lanes, run_documents
 from workers.local_engines import engines_of, run_on_engines
 from workers.paths import find_paths
 from workers.pipeline import Lanes
@@ -70,6 +71,8 @@ class _Outputs:
             print(dump_line(line), flush=True)
         elif self.stdout and outcome.result and self.tally.documents <= _TABLES_SHOWN:
             self.stdout.print(result_table(line, outcome.elapsed_s))
+            if self.tally.is_first_uncalibrated(line):
+                self.stdout.print(UNCALIBRATED_NOTE)
             self.stdout.print()
         elif self.stdout and self.tally.documents == _TABLES_SHOWN + 1:
             self.stdout.print("[dim]… more documents, not shown here; --out and --report hold all of them[/dim]")
@@ -116,7 +119,7 @@ def run(
     settings = _chosen(load_settings(), processes, fast, deep)
     worker = DocumentWorker(load_schema(schema), settings, tier.value, pictured=report is not None)
     # a wrong setting is told once, before any document
-    lanes, _ = create_lanes(settings, tier.value), create_policy(settings)
+    lanes, _ = create_lanes(settings, tier.value), create_decisions(settings)
     found = find_paths(paths, sys.stdin)
     stderr = Console(stderr=True, highlight=False)
     if found.skipped:

@@ -13,8 +13,9 @@ from router.documents import read_file
 from router.errors import DocrouteError
 from router.types import ComplexityScore, Route
 from workers.console import output_console, printable, score_table
+from workers.decisions import create_decisions
 from workers.jsonl import dump_line
-from workers.local import create_lanes, create_policy
+from workers.local import create_lanes
 from workers.paths import find_paths
 from workers.pipeline import intake
 from workers.settings import load_settings
@@ -35,7 +36,7 @@ def score(
       docroute score scans/ --json | sort
     """
     settings = load_settings()
-    lanes, policy = create_lanes(settings), create_policy(settings)
+    lanes, policy = create_lanes(settings), create_decisions(settings).policy
     found = find_paths(paths, sys.stdin)
     stdout, stderr = output_console(), Console(stderr=True, highlight=False)
     failed = 0

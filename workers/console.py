@@ -22,6 +22,8 @@ _FIELDS_SHOWN = 40
 _PIPE_WIDTH = 120
 STATUS_STYLE = {"done": "green", "done_with_gaps": "yellow", "needs_review": "yellow", "failed": "red"}
 """Colours of how a document ended."""
+UNCALIBRATED = "not calibrated for these lanes"
+UNCALIBRATED_NOTE = Text(f"confidence is {UNCALIBRATED}\n", style="yellow")
 
 
 def confidence_style(confidence: float | None) -> str:
@@ -46,6 +48,7 @@ class Tally:
     escalated: int = 0
     deep_documents: int = 0
     pages: int = 0
+    uncalibrated: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
@@ -56,11 +59,17 @@ class Tally:
             self._count("failed")
         else:
             self._count(result.status, len(result.fields), len(result.escalated_fields), result.route.tier)
+            self.uncalibrated += not result.calibrated
 
     def add_line(self, line: Json) -> None:
         """Count one document by the JSON of its result."""
         route = line.get("route", {})
         self._count(line["status"], len(line["fields"]), len(line.get("escalated_fields", ())), route.get("tier", ""))
+        self.uncalibrated += line.get("calibrated") is False  # results of before have no such key
+
+    def is_first_uncalibrated(self, line: Json) -> bool:
+        """Return whether the result counted last is the first whose confidences are not calibrated."""
+        return self.uncalibrated == 1 and line.get("calibrated") is False
 
     def _count(self, status: str, fields: int = 0, escalated: int = 0, tier: str = "") -> None:
         self.documents += 1
@@ -136,9 +145,13 @@ def result_table(line: Json, elapsed_s: float) -> Group:
     present = [(name, field) for name, field in fields.items() if field["present"]]
     for name, value in present[:_FIELDS_SHOWN]:
         table.add_row(*_field_row(name, value, name in escalated))
-    absent = [name for name, field in fields.items() if not field["present"]]
-    note = Text(f"not found: {', '.join(absent)}", style="dim") if absent else Text()
-    return Group(title, table, note)
+    missing = [name for name, field in fields.items() if not field["present"]]
+    open_names = [name for name in missing if fields[name]["rule"] == "unresolved"]
+    absent = [name for name in missing if name not in open_names]
+    notes = [Text(f"not found: {', '.join(absent)}", style="dim")] if absent else []
+    if open_names:
+        notes.append(Text(f"no answer: {', '.join(open_names)}", style="yellow"))
+    return Group(title, table, *(notes or [Text()]))
 
 
 def _field_row(name: str, value: Json, escalated: bool) -> tuple[Text, Text, Text, Text]:

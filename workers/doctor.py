@@ -12,7 +12,7 @@ from router.errors import DocrouteError
 from workers.broker import broker_address
 from workers.checks import Check, fail
 from workers.doctor_broker import check_broker
-from workers.doctor_local import check_blobs, check_lanes, check_schemas, check_sources, check_webhooks
+from workers.doctor_local import check_blobs, check_decisions, check_lanes, check_schemas, check_sources, check_webhooks
 from workers.doctor_queues import check_dead, check_queues
 from workers.doctor_workers import check_agreement, check_answers, check_stages
 from workers.jobs import STAGES
@@ -31,6 +31,7 @@ def examine(settings: Settings) -> list[Check]:
         ("sources", lambda: check_sources(settings.service.sources)),
         ("webhooks", lambda: check_webhooks(settings.service.webhooks)),
         ("schemas", lambda: check_schemas(settings.service.schemas)),
+        ("confidence", lambda: check_decisions(settings)),
     )
     for name, checks in local:
         found += _guarded(name, checks)

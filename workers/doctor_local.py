@@ -12,9 +12,10 @@ from backends.base import engine_of
 from router.errors import BackendError, BackendUnavailableError, DocrouteError
 from workers.blobs import make_blobs
 from workers.checks import Check, fail, ok, warn
+from workers.decisions import create_decisions
 from workers.schemas import find_schema, schema_names
 from workers.service_settings import BlobSettings, SourceSettings, WebhookSettings
-from workers.settings import LaneSettings
+from workers.settings import LaneSettings, Settings
 from workers.signature import read_secrets
 
 
@@ -82,6 +83,20 @@ def check_schemas(folder: str | None) -> Iterator[Check]:
         except DocrouteError as exc:
             yield fail("schemas", str(exc))
     yield ok("schemas", ", ".join(names))
+
+
+def check_decisions(settings: Settings) -> Iterator[Check]:
+    """Yield whether confidences mean what they say for the two lanes; raise `SettingsError` for a wrong file."""
+    decisions, lanes = create_decisions(settings), settings.lanes
+    pair = f"{lanes.fast} and {lanes.deep}"
+    if not decisions.calibrated:
+        told = f"not calibrated for {pair} (decisions {decisions.version}): a confidence is the model's own word"
+        yield warn("confidence", told, "fit decisions on labelled documents and name them in policy.decisions")
+    elif not decisions.is_for(lanes.fast, lanes.deep):
+        told = f"decisions {decisions.version} were fitted on {' and '.join(decisions.lanes or ())}, not on {pair}"
+        yield warn("confidence", told, "mend policy.decisions; until then results say that they are not calibrated")
+    else:
+        yield ok("confidence", f"calibrated for {pair} (decisions {decisions.version})")
 
 
 def check_lanes(settings: LaneSettings) -> Iterator[Check]:

@@ -18,7 +18,7 @@ class JobData(Frozen):
     `extraction`: blob with the fast lane's reading and its review. `fields`: what the deep lane is to read; none named
     means all. `gap`: why a lane that was needed is missing. `ready_at`: since when the job has waited for its stage, by
     the store's clock. `picture`: the page of a document that is one picture, so that its size and blankness are looked
-    for once. `elapsed_ms`, `wait_ms` and `attempts` are by step.
+    for once. `calibrated`: whether the result's confidences are. `elapsed_ms`, `wait_ms` and `attempts` are by step.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -36,6 +36,7 @@ class JobData(Frozen):
     ready_at: float | None = None
     elapsed_ms: dict[str, float] = Field(default_factory=dict)
     wait_ms: dict[str, float] = Field(default_factory=dict)
+    calibrated: bool | None = None
     attempts: dict[str, int] = Field(default_factory=dict)
 
 

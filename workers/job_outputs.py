@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 
 from router.errors import BlobError, DocrouteError, JobError
-from workers.console import Tally, result_table
+from workers.console import UNCALIBRATED_NOTE, Tally, result_table
 from workers.job_view import escaped
 from workers.jobs import Job
 from workers.jsonl import JsonLines, dump_line
@@ -40,6 +40,8 @@ class JobOutputs:
             self.stderr.print(f"[red]{word}[/red] {told} [dim](job {job.id})[/dim]", soft_wrap=True)
         elif self.stdout and self.tally.documents <= TABLES_SHOWN:
             self.stdout.print(result_table(line, sum(line["elapsed_ms"].values()) / 1000))
+            if self.tally.is_first_uncalibrated(line):
+                self.stdout.print(UNCALIBRATED_NOTE)
             self.stdout.print()
         elif self.stdout and self.tally.documents == TABLES_SHOWN + 1:
             self.stdout.print("[dim]… more documents, not shown here; --out holds all of them[/dim]")

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from workers.console import STATUS_STYLE, confidence_style, plain_table, printable
+from workers.console import STATUS_STYLE, UNCALIBRATED, confidence_style, plain_table, printable
 from workers.jobs import Event, Job, State
 from workers.redact import redact_url
 from workers.serialise import Json
@@ -160,7 +160,8 @@ def _facts(job: Job) -> Iterable[tuple[str, str]]:
     if job.finished_at is not None:
         yield "ended", f"{moment(job.finished_at)}, after {duration(job.finished_at - job.created_at)}"
     if job.lowest_confidence is not None:
-        yield "lowest confidence", f"{job.lowest_confidence:.2f}"
+        note = f" ({UNCALIBRATED})" if job.data.get("calibrated") is False else ""
+        yield "lowest confidence", f"{job.lowest_confidence:.2f}{note}"
     if spec.callback_url:
         yield "webhook", redact_url(spec.callback_url)
     yield from spec.metadata.items()

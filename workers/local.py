@@ -13,11 +13,12 @@ from pathlib import Path
 import cv2
 
 from backends import registry
+from router.decisions import Decisions
 from router.documents import read_file
 from router.errors import DocrouteError, SettingsError
-from router.policy import Policy, load_policy
 from router.schema import Schema
 from router.types import Document, PageSource, Result
+from workers.decisions import create_decisions
 from workers.pictures import PagePicture, page_pictures
 from workers.pipeline import Lanes, TierChoice, process_document, result_schema
 from workers.pool import Crash, ProcessPool
@@ -54,12 +55,12 @@ class DocumentWorker:
     def with_lanes(self, lanes: Callable[[], Lanes]) -> Callable[[Path], Outcome]:
         """Return the reading function over lanes that the first document makes."""
         cv2.setNumThreads(1)  # the processes or threads are the parallelism
-        policy = cache(lambda: create_policy(self.settings))
+        decisions = cache(lambda: create_decisions(self.settings))
 
         def read(path: Path) -> Outcome:
             started = time.perf_counter()
             try:
-                return self._read(path, lanes(), policy(), started)
+                return self._read(path, lanes(), decisions(), started)
             except DocrouteError as exc:
                 return _failed(path, exc, str(exc), started)
             except MemoryError as exc:
@@ -69,10 +70,12 @@ class DocumentWorker:
 
         return read
 
-    def _read(self, path: Path, lanes: Lanes, policy: Policy, started: float) -> Outcome:
+    def _read(self, path: Path, lanes: Lanes, decisions: Decisions, started: float) -> Outcome:
         limits = self.settings.limits
         with read_file(path, limits) as opened:
-            result = process_document(opened.document, opened, self.schema, lanes, policy, self.tier, dt.date.today())
+            result = process_document(
+                opened.document, opened, self.schema, lanes, decisions, self.tier, dt.date.today()
+            )
             pictures = self._pictures(opened.document, opened)
             return Outcome(
                 file=file_name(path),
@@ -101,14 +104,6 @@ def create_lanes(settings: Settings, tier: TierChoice = "auto") -> Lanes:
     names = (lanes.fast, lanes.deep) if tier == "auto" else (lanes.of(tier),) * 2
     made = {name: registry.create(name, lanes.options_of(name)) for name in dict.fromkeys(names)}
     return Lanes(*(made[name] for name in names))
-
-
-def create_policy(settings: Settings) -> Policy:
-    """Return the policy that ships with the weights, with the settings' budget."""
-    own = settings.policy.file
-    policy = load_policy(Path(own) if own else None)
-    budget = settings.policy.budget
-    return policy if budget is None else policy.model_copy(update={"budget": budget})
 
 
 def run_documents(paths: Iterable[Path], worker: DocumentWorker, ordered: bool = True) -> Iterator[Outcome]:

@@ -27,6 +27,8 @@ class StepMetrics:
         ProcessCollector(registry=self.registry)
         self._steps = self._counter("docroute_steps", "Steps by how they ended.", "stage", "outcome")
         self._results = self._counter("docroute_results", "Jobs that this worker ended, by their final state.", "state")
+        words = "Results whose confidences are not calibrated for the lanes that read."
+        self._uncalibrated = self._counter("docroute_results_uncalibrated", words)
         self._fields = self._counter("docroute_fields", "Fields that a review looked at.")
         self._escalated = self._counter("docroute_fields_escalated", "Fields that a review sent to the deep lane.")
         self._lost = self._counter("docroute_reports_lost", "Steps that are missing here: their report was lost.")
@@ -45,6 +47,7 @@ class StepMetrics:
             self._wait.labels(report.stage).observe(report.wait_s)
         if report.state is not None:
             self._results.labels(report.state).inc()
+        self._uncalibrated.inc(not report.calibrated)
         for confidence in report.confidences:
             self._confidence.labels(report.stage).observe(confidence)
         self._fields.inc(report.fields)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from backends.base import ExtractionRequest, Lane
+from router.decisions import Decisions
 from router.errors import BackendError, ExtractionError, RetryableError
 from router.merge import merge_extractions, status_of
 from router.policy import Policy, Review, review, route
@@ -60,7 +61,7 @@ def process_document(
     pages: PageSource,
     schema: Schema,
     lanes: Lanes,
-    policy: Policy,
+    decisions: Decisions,
     tier: TierChoice = "auto",
     today: dt.date | None = None,
 ) -> Result:
@@ -72,8 +73,8 @@ def process_document(
     """
     times = StepTimes()
     with times.measure("score"):
-        score, chosen = intake(document, pages, lanes, policy, tier)
-    work = _Work(document, pages, schema, lanes, policy, times, today)
+        score, chosen = intake(document, pages, lanes, decisions.policy, tier)
+    work = _Work(document, pages, schema, lanes, decisions, times, today)
     if chosen.tier == "deep":
         return _deep_first(work, score, chosen, forced=tier == "deep")
     return _fast_first(work, score, chosen, may_escalate=tier == "auto")
@@ -103,15 +104,19 @@ def fast_step(document: Document, pages: PageSource, schema: Schema, lane: Lane)
 
 
 def review_step(
-    extraction: Extraction, schema: Schema, policy: Policy, pages: Sequence[Page] = (), today: dt.date | None = None
+    extraction: Extraction,
+    schema: Schema,
+    decisions: Decisions,
+    pages: Sequence[Page] = (),
+    today: dt.date | None = None,
 ) -> Review:
     """Return the fields that are not sure enough, each with its reason.
 
     What is reviewed is the result as it would stand without the deep lane: with checks, grounding and fused confidence.
     """
-    alone = merge_extractions(extraction, None, schema, pages=pages, today=today)
+    alone = merge_extractions(extraction, None, schema, decisions.weights, pages, today)
     fields = {name: merged.chosen for name, merged in alone.items()}
-    return review(extraction.model_copy(update={"fields": fields}), schema, policy)
+    return review(extraction.model_copy(update={"fields": fields}), schema, decisions.policy)
 
 
 def deep_step(
@@ -137,7 +142,7 @@ class _Work:
     pages: PageSource
     schema: Schema
     lanes: Lanes
-    policy: Policy
+    decisions: Decisions
     times: StepTimes
     today: dt.date | None
 
@@ -158,13 +163,15 @@ def finish(
     score: ComplexityScore,
     chosen: Route,
     readings: Readings,
+    decisions: Decisions,
     times: StepTimes,
     today: dt.date | None = None,
 ) -> Result:
     """Return the merged result of the readings; one of them must be there."""
     with times.measure("merge"):
-        merged = merge_extractions(readings.fast, readings.deep, schema, pages=document.pages, today=today)
-        status, unresolved = status_of(merged, schema)
+        weights = decisions.weights
+        merged = merge_extractions(readings.fast, readings.deep, schema, weights, document.pages, today)
+        status, unresolved = status_of(merged, schema, weights.floor)
     if readings.gap and status == "done":
         status = "done_with_gaps"
     escalated = readings.review.fields if readings.review else ()
@@ -179,12 +186,13 @@ def finish(
         escalation_reasons=dict(readings.review.reasons) if readings.review else {},
         unresolved=unresolved,
         status=status,
+        calibrated=decisions.vouches_for(readings.fast, readings.deep),
         elapsed_ms=times.elapsed_ms,
     )
 
 
 def _fast_first(work: _Work, score: ComplexityScore, chosen: Route, may_escalate: bool) -> Result:
-    document, pages, lanes, times, today = work.document, work.pages, work.lanes, work.times, work.today
+    document, pages, lanes, times = work.document, work.pages, work.lanes, work.times
     try:
         with times.measure("fast"):
             fast = fast_step(document, pages, work.schema, lanes.fast)
@@ -194,18 +202,18 @@ def _fast_first(work: _Work, score: ComplexityScore, chosen: Route, may_escalate
         return _stand_in(work, score, chosen, "deep", exc)
     schema = used_schema(work.schema, fast)
     if not may_escalate:
-        return finish(document, schema, score, chosen, Readings(fast=fast), times, today)
+        return _finished(work, schema, score, chosen, Readings(fast=fast))
     with times.measure("review"):
-        risky = review_step(fast, schema, work.policy, document.pages, work.today)
+        risky = review_step(fast, schema, work.decisions, document.pages, work.today)
     if not risky.fields:
-        return finish(document, schema, score, chosen, Readings(fast=fast, review=risky), times, today)
+        return _finished(work, schema, score, chosen, Readings(fast=fast, review=risky))
     try:
         with times.measure("deep"):
             deep = deep_step(document, pages, schema, lanes.deep, tuple(risky.fields))
     except BackendError as exc:
         gap = Readings(fast=fast, review=risky, gap=f"the deep lane failed ({exc})")
-        return finish(document, schema, score, chosen, gap, times, today)
-    return finish(document, schema, score, chosen, Readings(fast=fast, deep=deep, review=risky), times, today)
+        return _finished(work, schema, score, chosen, gap)
+    return _finished(work, schema, score, chosen, Readings(fast=fast, deep=deep, review=risky))
 
 
 def _deep_first(work: _Work, score: ComplexityScore, chosen: Route, forced: bool) -> Result:
@@ -217,7 +225,7 @@ def _deep_first(work: _Work, score: ComplexityScore, chosen: Route, forced: bool
             raise
         return _stand_in(work, score, chosen, "fast", exc)
     schema = used_schema(work.schema, deep)
-    return finish(work.document, schema, score, chosen, Readings(deep=deep), work.times, work.today)
+    return _finished(work, schema, score, chosen, Readings(deep=deep))
 
 
 def _stand_in(work: _Work, score: ComplexityScore, chosen: Route, tier: Tier, cause: BackendError) -> Result:
@@ -231,7 +239,11 @@ def _stand_in(work: _Work, score: ComplexityScore, chosen: Route, tier: Tier, ca
         deep=extraction if tier == "deep" else None,
         gap=f"the {other} lane failed ({cause}), the {tier} lane read it all",
     )
-    return finish(work.document, used_schema(work.schema, extraction), score, chosen, readings, work.times, work.today)
+    return _finished(work, used_schema(work.schema, extraction), score, chosen, readings)
+
+
+def _finished(work: _Work, schema: Schema, score: ComplexityScore, chosen: Route, readings: Readings) -> Result:
+    return finish(work.document, schema, score, chosen, readings, work.decisions, work.times, work.today)
 
 
 def _extract(lane: Lane, request: ExtractionRequest) -> Extraction:

@@ -25,6 +25,7 @@ from pydantic import Field, ValidationError
 from router.errors import StoreError
 from router.types import Frozen
 from workers.broker import broker_address, connect
+from workers.decisions import decisions_identity
 from workers.jobs import Stage
 from workers.redact import redact_url
 from workers.service_settings import BrokerSettings
@@ -191,6 +192,7 @@ def shared_settings(settings: Settings) -> dict[str, str]:
         "retention.finished_s": f"{service.retention.finished_s:g}",
         "retention.dead_s": f"{service.retention.dead_s:g}",
         "schemas": _schemas(service.schemas),
+        "policy.decisions": decisions_identity(settings),
     }
 
 

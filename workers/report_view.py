@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 
 from router.score import INTERCEPT
-from router.types import Check, FieldValue, MergedField, Polygon, Result
+from router.types import Check, FieldValue, MergedField, Polygon, Result, is_silent
 from workers.local import Outcome
 from workers.pictures import PagePicture
 
@@ -93,6 +93,7 @@ class DocumentView:
     file: str
     status: str
     error: str = ""
+    calibrated: bool = True
     schema: str = ""
     tier: str = ""
     score: str = ""
@@ -124,6 +125,7 @@ def document_view(outcome: Outcome, number: int, pictured: bool = True) -> Docum
         anchor=anchor,
         file=outcome.file,
         status=result.status,
+        calibrated=result.calibrated,
         schema=result.schema_name,
         tier=result.route.tier,
         score=f"{result.route.score:.2f}",
@@ -155,7 +157,7 @@ def _field(name: str, merged: MergedField, result: Result) -> FieldView:
     return FieldView(
         name=name,
         label=_label(name),
-        text=_text(chosen),
+        text="no answer" if is_silent(chosen) else _text(chosen),
         raw=chosen.raw or "",
         present=chosen.present,
         confidence=_number(chosen.confidence),
@@ -177,7 +179,7 @@ def _field(name: str, merged: MergedField, result: Result) -> FieldView:
 def _candidate(candidate: FieldValue, chosen: FieldValue) -> CandidateView:
     return CandidateView(
         tier=_tier(candidate),
-        text=_text(candidate),
+        text="no answer" if is_silent(candidate) else _text(candidate),
         confidence=_number(candidate.confidence),
         level=level(candidate.confidence),
         chosen=_tier(candidate) == _tier(chosen) and _text(candidate) == _text(chosen),

@@ -17,14 +17,14 @@ from functools import cached_property
 
 from backends import registry
 from backends.base import EngineModel, Lane, engine_of
+from router.decisions import Decisions
 from router.errors import BackendUnavailableError
-from router.policy import Policy
 from workers.blobs import Blobs, make_blobs
+from workers.decisions import create_decisions
 from workers.gate import SoloGate
 from workers.jobs import Job, Stage, State
 from workers.lease import LeaseKeeper
 from workers.load import Traffic
-from workers.local import create_policy
 from workers.settings import Settings
 from workers.storage_guard import StorageGuard
 from workers.store import Store
@@ -52,7 +52,7 @@ class StepReport:
     """What one step of one job took and led to, for metrics.
 
     `wait_s` is None where it is unknown. `state` is the final state where the step ended the job, with the confidences
-    of its fields. `fields` were read, and `escalated` of them go to the deep lane.
+    of its fields and whether they are calibrated. `fields` were read, and `escalated` of them go to the deep lane.
     """
 
     job_id: str
@@ -63,6 +63,7 @@ class StepReport:
     wait_s: float | None = None
     state: State | None = None
     confidences: tuple[float, ...] = ()
+    calibrated: bool = True
     fields: int = 0
     escalated: int = 0
 
@@ -101,14 +102,14 @@ class Runtime:
         return StorageGuard(lambda: self.blobs.check())
 
     @cached_property
-    def policy(self) -> Policy:
-        """The policy as it was shipped or set."""
-        return create_policy(self.settings)
+    def decisions(self) -> Decisions:
+        """What is decided with for the lanes, as it was shipped or set."""
+        return create_decisions(self.settings, self.choice.backend)
 
     @cached_property
     def traffic(self) -> Traffic:
         """Recent traffic, for the budget."""
-        return Traffic(self.store, self.policy)
+        return Traffic(self.store, self.decisions.policy)
 
     @cached_property
     def leases(self) -> LeaseKeeper:
@@ -145,7 +146,7 @@ class Runtime:
 
         Raises `DocrouteError` for what cannot be.
         """
-        _ = self.blobs, self.storage, self.policy, self.traffic, self.leases
+        _ = self.blobs, self.storage, self.decisions, self.traffic, self.leases
         if stage == "intake":
             _ = self.costs
             return

@@ -23,6 +23,7 @@ def result_json(file: str, result: Result, schema: Schema) -> Json:
         "document_id": result.document_id,
         "schema": result.schema_name,
         "status": result.status,
+        "calibrated": result.calibrated,
         "route": {
             "tier": result.route.tier,
             "score": round(result.route.score, 4),

@@ -44,10 +44,12 @@ class LaneSettings(Frozen):
 
 
 class PolicySettings(Frozen):
-    """How much is sent to the deep lane; None keeps what ships with the weights."""
+    """What is sure enough and how much is sent to the deep lane; None keeps what ships for the two lanes."""
 
+    decisions: str | None = None
+    """Decisions of your own, in JSON, whatever the lanes: fusion weights, constants of the merge and a policy."""
     file: str | None = None
-    """A policy of your own, in JSON."""
+    """A policy of your own, in JSON, instead of the one among the decisions."""
     budget: Unit | None = None
     """Share of fields that review may escalate."""
 

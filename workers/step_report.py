@@ -13,6 +13,7 @@ from workers.step import Step
 def report_of(step: Step, ending: Ending | None, outcome: str) -> StepReport:
     """Return the report of a step; a document's fields are counted once, where its first lane has read them."""
     confidences: tuple[float, ...] = ()
+    calibrated = True
     fields = escalated = 0
     state: State | None = None
     if outcome == "late":
@@ -22,6 +23,7 @@ def report_of(step: Step, ending: Ending | None, outcome: str) -> StepReport:
     elif isinstance(ending, Finish):
         found = [merged.chosen.confidence for merged in ending.result.fields.values()]
         confidences = tuple(confidence for confidence in found if confidence is not None)
+        calibrated = ending.result.calibrated
         state = ending.result.status
         if step.data.extraction is None:
             fields = len(found)
@@ -37,6 +39,7 @@ def report_of(step: Step, ending: Ending | None, outcome: str) -> StepReport:
         wait_s=step.wait_s,
         state=state,
         confidences=confidences,
+        calibrated=calibrated,
         fields=fields,
         escalated=escalated,
     )

@@ -18,7 +18,7 @@ def intake(step: Step) -> Ending:
     _ = step.schema  # one that is not there should fail the job here, before any model
     with step.opened() as opened, step.times.measure("score"):
         score = score_document(opened.document, opened)
-    chosen = choose_route(score, runtime.policy, *runtime.costs, spec.tier)
+    chosen = choose_route(score, runtime.decisions.policy, *runtime.costs, spec.tier)
     share = runtime.settings.service.load.audit_share
     audit = spec.tier == "auto" and (spec.audit or in_sample(spec.document_id, share))
     first = _first(step, chosen, audit)

@@ -65,8 +65,10 @@ def finished(step: Step, document: Document, schema: Schema, readings: Readings)
     score, route = step.data.score, step.data.route
     if score is None or route is None:
         raise ValueError(f"job {step.job.id} came to the {step.job.stage} stage without a route")
-    result = finish(document, schema, score, route, readings, step.times, step.runtime.today())
-    return Finish(result, schema, step.left(), describe(result), used_blob=step.data.extraction)
+    runtime = step.runtime
+    result = finish(document, schema, score, route, readings, runtime.decisions, step.times, runtime.today())
+    left = step.left(calibrated=result.calibrated)
+    return Finish(result, schema, left, describe(result), used_blob=step.data.extraction)
 
 
 def describe(result: Result) -> str:
@@ -83,8 +85,7 @@ def describe(result: Result) -> str:
 def _review(step: Step, reading: Extraction, schema: Schema, pages: Sequence[Page]) -> Review:
     """Note what every field would gain, and return the fields that the budget lets go deep."""
     runtime = step.runtime
-    unlimited = runtime.policy.model_copy(update={"budget": 1.0})
-    doubted = review_step(reading, schema, unlimited, pages, runtime.today())
+    doubted = review_step(reading, schema, runtime.decisions.with_budget(1.0), pages, runtime.today())
     runtime.traffic.note(doubted, schema)
     return under_budget(doubted, runtime.traffic.least_gain(step.job.spec.document_id))
 

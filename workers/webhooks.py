@@ -94,6 +94,7 @@ def event_body(job: Job, result: Any) -> bytes:
         "metadata": job.spec.metadata,
         "error": job.error,
         "lowest_confidence": job.lowest_confidence,
+        "calibrated": job.data.get("calibrated"),
         "result": result,
         "result_omitted": False,
     }
