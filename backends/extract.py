@@ -18,7 +18,7 @@ from backends.base import (
 )
 from backends.field_answers import Part
 from backends.page_merge import merge_parts, worst_finish
-from backends.parse import parse_answer
+from backends.answers import parse_answer
 from backends.prompts import AnswerForm, answer_tokens, build_prompt, json_schema, prompt_version
 from backends.second_reading import SecondReader
 from router.errors import ExtractionError

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.base import Generation
-from backends.parse import Answer, ParsedAnswer
+from backends.answers import Answer, ParsedAnswer
 from router.confidence import token_signals
 from router.grounding import Grounding, ground
 from router.normalise import normalise

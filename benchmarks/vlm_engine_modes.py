@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from backends.parse import parse_answer
+from backends.answers import parse_answer
 from backends.vlm.engine import Engine
 from backends.vlm.model import VlmModel
 from benchmarks import vlm_world as w

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from backends import registry
+from backends.answers import parse_answer
 from backends.base import ExtractionRequest
 from backends.fake import create as create_fake
-from backends.parse import parse_answer
 from router.decisions import neutral_decisions
 from router.documents import open_document
 from router.errors import BackendError, BackendUnavailableError, ExtractionError, RetryableError

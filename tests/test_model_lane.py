@@ -14,7 +14,7 @@ from backends.base import ExtractionRequest, Generation
 from backends.extract import ModelLane
 from backends.field_answers import value_signals
 from backends.page_merge import merge_parts, worst_finish
-from backends.parse import parse_answer
+from backends.answers import parse_answer
 from backends.prompts import json_schema
 from router.documents import open_document
 from router.schema import builtin

@@ -1,0 +1,156 @@
+"""A line of an answer -> the key that opens it. Knows bullets, marks and separators; values are read elsewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import islice
+
+from backends.answers.names import EXACT, LESSER, Meaning, Names, section
+
+_PREFIX = re.compile(
+    r"[ \t]*(?:(?:>|#{1,6}|[-*•+▪●◦–—✓✔→]|\*{0,2}\(?\d{1,3}[.)]\*{0,2}|\(?[a-z][.)]|(?:KEY|Key|FIELD|Field)(?: NAME| Name| name)?[ \t]*[:=])"
+    r"[ \t]+|\d{1,3}[.)](?=[A-Za-z*]))*"
+)
+_SEPARATOR = re.compile(r"[:：]|=>?|[-–—]{1,2}>|→|\t+|\s[-–—]\s|\s(?:is|was|are):?\s")
+_AFTER = re.compile(r"\\?(?:[*_`\"]{1,3}(?=[\s*]|$))?[ \t]*")
+_BETWEEN = re.compile(r"[,;|\t]\s*|\s{2,}|\s-\s")
+_STATED = re.compile(r"[\"'$€£(]?[A-Z0-9$€£\"']|[-–(]?\d|not\b|none\b|n/a", re.ASCII)
+_TITLE = re.compile(r"[A-Za-z][\w .#/&'()-]{0,40}")
+_MAX_KEY = 90
+_MAX_TRIES = 4
+_MAX_MORE = 80
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: `content` is where its text begins behind bullets and marks, `marked` whether there were any."""
+
+    start: int
+    end: int
+    content: int
+    marked: bool
+    indent: int
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a line begins with: a known field, the opening of a part, or a name that nobody knows."""
+
+    label: str
+    start: int
+    value: int
+    meaning: Meaning | None = None
+    opens: str | None = None
+    bare: bool = False
+
+
+def split_lines(text: str, start: int, end: int, most: int) -> list[Line]:
+    """Return at most `most` lines of text[start:end]."""
+    lines = []
+    while start < end and len(lines) < most:
+        stop = text.find("\n", start, end)
+        stop = end if stop < 0 else stop
+        lines.append(line_at(text, start, stop))
+        start = stop + 1
+    return lines
+
+
+def line_at(text: str, start: int, end: int) -> Line:
+    """Return the line from `start` to `end`."""
+    prefix = _PREFIX.match(text, start, end)
+    content = prefix.end() if prefix else start
+    shown = text[start:content]
+    indent = len(shown) - len(shown.lstrip(" \t"))
+    return Line(start, end, content, bool(shown.strip()), indent)
+
+
+def key_at(text: str, line: Line, names: Names, context: str | None) -> Key | None:
+    """Return the key of a line; None where it begins with none. A key nobody knows counts where it is in snake case."""
+    body = text[line.content : min(line.end, line.content + _MAX_KEY + 40)]
+    for number, sep in enumerate(islice(_SEPARATOR.finditer(body), _MAX_TRIES)):
+        label, after = body[: sep.start()], _value_start(text, line.content + sep.end(), line.end)
+        known = _known(label, sep[0], text[after : line.end], names, context)
+        if known:
+            return Key(label, line.content, after, known, section(label))
+        if sep[0] in ":：" and not text[after : line.end].strip() and section(label):
+            return Key(label, line.content, after, None, section(label))
+        last = label.split()[-1:] or [""]
+        if "_" in last[0] and (meaning := names.field(last[0])) and meaning.strength == EXACT and sep[0].strip():
+            return Key(last[0], line.content + sep.start() - len(last[0]), after, meaning)
+        if number == 0 and sep[0] in ":：=" and looks_like_a_field(label):
+            return Key(label, line.content, after)
+    return _heading(text, line, names, context)
+
+
+def more_keys(text: str, start: int, end: int, names: Names, context: str | None) -> list[Key]:
+    """Return the keys behind the first one of a line: of known fields only, and behind a comma or the like."""
+    found = []
+    edge = start
+    for sep in islice(re.compile(r"[:：=]").finditer(text, start, end), _MAX_MORE):
+        piece = text[max(edge, sep.start() - _MAX_KEY) : sep.start()]
+        offset = sep.start() - len(piece)
+        cuts = [m.end() for m in _BETWEEN.finditer(piece)]
+        word = len(piece.rstrip()) - len((piece.split() or [""])[-1])
+        for cut in [*cuts[-1:], word]:
+            label = piece[cut:]
+            meaning = names.field(label, context)
+            sure = meaning and (
+                meaning.strength == EXACT
+                and "_" in label.replace("\\", "")
+                or (cut in cuts and meaning.strength != LESSER)
+            )
+            if sure and label.strip():
+                found.append(Key(label, offset + cut, _value_start(text, sep.end(), end), meaning))
+                edge = sep.end()
+                break
+    return found
+
+
+def looks_like_a_field(label: str) -> bool:
+    """Return whether a name that nobody knows is one of a field: in snake case or in capitals."""
+    name = label.replace("\\", "").strip(" *`\"'")
+    return bool(_TITLE.fullmatch(name)) and ("_" in name or (name.isupper() and len(name) > 1))
+
+
+def looks_like_a_key(text: str, line: Line) -> bool:
+    """Return whether a line has the shape `Some name: something`."""
+    head, colon, _ = text[line.content : line.end][:60].partition(":")
+    return bool(colon) and len(head.split()) <= 4 and bool(_TITLE.fullmatch(head.strip(" *`\"'")))
+
+
+def _known(label: str, sep: str, value: str, names: Names, context: str | None) -> Meaning | None:
+    meaning = names.field(label, context)
+    if meaning is None or not label.strip():
+        return None
+    if sep.strip(": \t") in ("is", "was", "are"):
+        # a sentence is read only where it plainly states a value
+        value = value.strip().strip("*`")
+        stated = (
+            _STATED.match(value) and len(value) < 160 and label.strip().lower().startswith(("the ", *_own(meaning)))
+        )
+        return meaning if stated and meaning.strength != LESSER else None
+    return meaning if sep.strip() not in ("-", "–", "—") or meaning.strength != LESSER else None
+
+
+def _own(meaning: Meaning) -> tuple[str, str]:
+    return meaning.field, meaning.field.replace("_", " ")
+
+
+def _heading(text: str, line: Line, names: Names, context: str | None) -> Key | None:
+    whole = text[line.content : line.end].strip()
+    if not whole or len(whole) > _MAX_KEY:
+        return None
+    label = whole.strip("*_`: ")
+    meaning, opened = names.field(label, context), section(label)
+    marked = line.marked or whole.startswith(("**", "__"))
+    if not (marked or (meaning and meaning.strength == EXACT and "_" in label)):
+        return None
+    if meaning is None and opened is None:
+        return None
+    return Key(label, line.content, line.end, meaning, opened, bare=True)
+
+
+def _value_start(text: str, start: int, end: int) -> int:
+    after = _AFTER.match(text, start, end)
+    return after.end() if after else start

@@ -1,0 +1,55 @@
+"""A model's answer -> raw values. Knows the answer's form and the usual names of fields: no confidence and no page.
+
+Every form writes down what it finds at a key; which of it counts is decided once, at the end. Nothing is filled in:
+what cannot be read is unknown and has no answer. Only the first `MAX_CHARS` characters are read, in bounded time.
+"""
+
+from __future__ import annotations
+
+from backends.answers.answer import ParsedAnswer
+from backends.answers.candidates import Found, resolve
+from backends.answers.chatter import answer_span, is_refusal
+from backends.answers.lines import LineReader
+from backends.answers.names import OTHER, Meaning, Names
+from backends.answers.rows import Rows, delimited_rows
+from backends.answers.tags import html_cells, read_tags
+from backends.answers.walk import Walker
+from router.schema import Schema
+
+MAX_CHARS = 200_000
+
+
+def parse_answer(
+    text: str, wanted: tuple[str, ...], truncated: bool = False, *, schema: Schema | None = None
+) -> ParsedAnswer:
+    """Return the finished wanted fields of an answer; `truncated` says that generation stopped before its end.
+
+    `schema` tells kinds, enumerated values and columns; without it the built-in schemas do. Positions of answers are
+    those in `text`, of which only the answer itself is read: no greeting, no further turn.
+    """
+    read = text[:MAX_CHARS]
+    cut_short = truncated or len(text) > MAX_CHARS
+    start, end = answer_span(read)
+    cut = cut_short and end == len(read) and not read.endswith("\n")
+    names, found = Names(wanted, schema), Found()
+    _read_tags(read, start, end, names, found)
+    lines = LineReader(read, (start, end), names, found, cut)
+    lines.read()
+    specs = {name: spec for name in wanted if (spec := names.spec(name))}
+    answered = resolve(found.candidates, specs)
+    if len(names.tables) == 1 and not found.candidates:
+        lines.read_as_body(names.tables[0])
+        answered = resolve(found.candidates, specs)
+    return ParsedAnswer(answered, found.dropped, not answered and is_refusal(text))
+
+
+def _read_tags(text: str, start: int, end: int, names: Names, found: Found) -> None:
+    piece = read_tags(text, start, end)
+    if piece is not None:
+        Walker(text, names, found).walk(piece)
+    cells = html_cells(text, start, end)
+    table = names.best_table([text[s:e] for s, e in cells[0]]) if cells else None
+    if table:
+        rows = Rows(text, table, names)
+        delimited_rows(rows, cells, positional=False)
+        found.add(Meaning(table, OTHER), start, rows.answer(cells[0][0][0], cells[-1][-1][1]))
