@@ -25,8 +25,6 @@ from backends.vlm.engine import Engine  # noqa: E402
 from backends.vlm.engine_settings import EngineSettings  # noqa: E402
 from backends.vlm.model import VlmModel  # noqa: E402
 from backends.vlm.repetition import RepetitionRule  # noqa: E402
-from backends.vlm.sampling import GREEDY  # noqa: E402
-from backends.vlm.slots import NewAnswer  # noqa: E402
 from router.errors import ExtractionError, RetryableError  # noqa: E402
 
 SETTINGS = EngineSettings(
@@ -291,21 +289,22 @@ class Reads(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_a_prefill_of_tails_reads_nothing_back(family):
-    decoder = SlotDecoder(family, SETTINGS, 3, kernels=_kernels())
-    tails = [family.tail(request) for request in questions(5, 2, pages(5))]
-    with torch.inference_mode(), Reads() as reads:
-        decoder.prefill_tails([2, 0], tails, [40, 7], [NewAnswer(60, 5, GREEDY)] * 2)
-    assert reads.seen == []
+def test_a_prefill_of_tails_reads_nothing_back(make, monkeypatch):
+    real, seen = SlotDecoder.prefill_tails, []
+
+    def watched(self, *more):
+        with Reads() as reads:
+            prefilled = real(self, *more)
+        seen.append(reads.seen)
+        return prefilled
+
+    monkeypatch.setattr(SlotDecoder, "prefill_tails", watched)
+    make().converse([scripted(questions(seed, 2, pages(seed)), []) for seed in range(3)])
+    assert seen
+    assert not any(seen)
     with torch.inference_mode(), Reads() as reads:
         int(torch.ones(1).nonzero()[0, 0])
     assert reads.seen
-
-
-def _kernels():
-    from backends.vlm.kernels import TorchKernels
-
-    return TorchKernels()
 
 
 def test_a_lane_s_model_converses(tiny_internvl):

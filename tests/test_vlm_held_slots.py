@@ -89,12 +89,17 @@ def test_another_question_takes_the_place_of_the_one_before(engine, family):
         assert future.result(30).tokens == family.generate(family.request(seed), 20)
 
 
-def test_a_drawn_answer_to_a_follow_up_is_that_of_the_question_alone(engine, family):
+def test_a_drawn_answer_to_a_follow_up_depends_on_its_seed_and_on_nothing_before_it(engine, family):
     hot = Sampling(temperature=1.5, top_p=0.9, seed=7)
-    first, slot = held(engine, family, 1)
+    _, slot = held(engine, family, 1)
     _, tail = asked(family, 30)
-    alone = engine.submit(with_tail(first, tail), 20, sampling=hot).result(30)
-    assert engine.follow(slot, tail, 20, sampling=hot, hold=False).result(30).tokens == alone.tokens
+    drawn = []
+    for sampling in (hot, dataclasses.replace(hot, seed=8), hot):
+        answer = engine.follow(slot, tail, 20, sampling=sampling).result(30)
+        drawn.append(answer.tokens)
+        slot = answer.held
+    engine.release(slot)
+    assert drawn[0] == drawn[2] != drawn[1]
 
 
 def test_an_old_name_of_a_slot_touches_nobody(engine, family):
