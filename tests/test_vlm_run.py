@@ -16,7 +16,7 @@ from workers.local import DocumentWorker, create_lanes
 from workers.local_engines import engines_of, run_on_engines
 from workers.settings import load_settings
 
-SMALL = {"device": "cpu", "slots": 2, "slot_tokens": 1200, "answer_tokens": 24, "second_reading": "never"}
+SMALL = {"device": "cpu", "slots": 2, "slot_tokens": 2400, "answer_tokens": 24, "second_reading": "never"}
 
 
 SAMPLES = Path(__file__).parents[1] / "samples"

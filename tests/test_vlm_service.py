@@ -21,7 +21,7 @@ pytestmark = pytest.mark.redis
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 PAGES = ("receipt-clean.png", "invoice-scan-two-pages.tiff", "invoice-digital.pdf", "receipt-faded.jpg")
-SMALL = {"device": "cpu", "slots": 2, "slot_tokens": 1200, "answer_tokens": 40, "second_reading": "never"}
+SMALL = {"device": "cpu", "slots": 2, "slot_tokens": 2400, "answer_tokens": 40, "second_reading": "never"}
 SLOTS, CALLERS = 2, 4
 DYING = """
 from backends.vlm.rounds import Rounds
