@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from backends.answers import parse_answer
 from backends.base import (
     EngineModel,
     ExtractionRequest,
@@ -18,7 +19,6 @@ from backends.base import (
 )
 from backends.field_answers import Part
 from backends.page_merge import merge_parts, worst_finish
-from backends.answers import parse_answer
 from backends.prompts import AnswerForm, answer_tokens, build_prompt, json_schema, prompt_version
 from backends.second_reading import SecondReader
 from router.errors import ExtractionError

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backends.base import Generation
 from backends.answers import Answer, ParsedAnswer
+from backends.base import Generation
 from router.confidence import token_signals
 from router.grounding import Grounding, ground
 from router.normalise import normalise

@@ -20,8 +20,10 @@ TITLES = {
     "currency": "Currency", "subtotal_amount": "Subtotal", "gst_amount": "GST", "is_gst_included": "GST Included",
     "total_amount": "Total", "bank_name": "Bank", "bsb_number": "BSB", "account_number": "Account No",
     "account_holder": "Account Name", "statement_period": "Period", "opening_balance": "Opening Balance",
+
     "business_phone": "Supplier Phone", "supplier_website": "Website",
-    "payer_phone": "Customer Phone", "payer_email": "Customer Email", "closing_balance": "Closing Balance", "line_items": "Items", "transactions": "Transactions",
+    "payer_phone": "Customer Phone", "payer_email": "Customer Email", "closing_balance": "Closing Balance",
+    "line_items": "Items", "transactions": "Transactions",
 }  # fmt: skip
 OTHER_COLUMNS = {
     "line_items": {"description": "item", "quantity": "qty", "unit_price": "price", "total_price": "amount"},

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.answers.chatter import answer_span, is_refusal
 from backends.answers import parse_answer
+from backends.answers.chatter import answer_span, is_refusal
 from backends.prompts import build_prompt, json_schema, prompt_version
 from router.schema import builtin
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from backends.answers import parse_answer
 from backends.base import ExtractionRequest, Generation
 from backends.extract import ModelLane
 from backends.field_answers import value_signals
 from backends.page_merge import merge_parts, worst_finish
-from backends.answers import parse_answer
 from backends.prompts import json_schema
 from router.documents import open_document
 from router.schema import builtin

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 
 _WORDS = frozenset({
-    "not found", "n/a", "n.a", "na", "none", "null", "not present", "-", "--", "---", "–", "—", "~", "absent", "missing",
-    "undefined", "blank", "empty", "not applicable", "no value", "none none",
+    "not found", "n/a", "n.a", "na", "none", "null", "not present", "-", "--", "---", "–", "—", "~", "absent",
+    "missing", "undefined", "blank", "empty", "not applicable", "no value", "none none",
 })  # fmt: skip
 _SEEN = (
     r"(?:found|provided|specified|mentioned|stated|shown|visible|present|available|listed|given|printed|indicated|"
-    r"displayed|applicable|supplied|disclosed|seen|detected|noted|recorded|included (?:in|on)|on the|on this|in the|in this)\b"
+    r"displayed|applicable|supplied|disclosed|seen|detected|noted|recorded|included (?:in|on)|"
+    r"on the|on this|in the|in this)\b"
 )
 _HOW = r"(?:(?:explicitly|directly|specifically|actually|present or) )?"
 _TAIL = r"[^\d\n]{0,160}$"
@@ -29,7 +30,8 @@ _PHRASES = re.compile(
     rf"|(?:not found|n/a|none|null|not applicable) ?(?:[-–—,;:.(]|//|#|<!--) ?{_TAIL}"
 )
 _DOUBT = re.compile(
-    r"\b(?:illegible|unreadable|not (?:legible|readable|clear|sure|certain)|not clearly|unclear|cannot|can't|could not|"
+    r"\b(?:illegible|unreadable|not (?:legible|readable|clear|sure|certain)|not (?:clearly|fully|entirely|completely|"
+    r"easily|quite)|partially|partly|same as|unclear|cannot|can't|could not|"
     r"couldn't|unable|unknown|blurr(?:y|ed)|hard to read|difficult to|too faint|obscured|cut off|redacted|uncertain|"
     r"determine|to be (?:filled|determined)|tbd|tba)\b",
     re.IGNORECASE,

@@ -44,7 +44,8 @@ def pipe_cells(text: str, line: Line) -> list[Span]:
         end -= 1
     start += text[start:end].startswith("|")
     end -= end > start and text[end - 1] == "|" and text[end - 2 : end - 1] != "\\"
-    cells, first = [], start
+    cells: list[Span] = []
+    first = start
     for index in range(start, end):
         if text[index] == "|" and text[index - 1] != "\\" and len(cells) < _MAX_CELLS:
             cells.append((first, index))
@@ -116,6 +117,9 @@ def _trimmed(text: str, start: int, end: int) -> int:
 
 
 def _separated(rows: Rows, lines: Sequence[Line], positional: bool) -> None:
+    if any(rows.text[line.content : line.content + 1] in "[(" for line in lines):
+        rows.whole = False
+        return
     for split in (_csv, _dashed):
         cells = [split(rows.text, line) for line in lines]
         widths = {len(row) for row in cells}

@@ -64,11 +64,34 @@ def _choose(found: list[tuple[int, int, Candidate]], spec: FieldSpec) -> Answer 
     present = [(told, i, a) for told, i, a in usable if a.raw is not None]
     if not present:
         return usable[-1][2] if usable else None
+    tables = [a for _, _, a in present if a.rows]
+    if len(tables) > 1 and (joined := _joined(tables)):
+        return joined
     told, index, best = max(present, key=lambda p: (p[0], p[1]))
     if any(a.raw is None and i > index and t >= told for t, i, a in usable):
         return None
     others = [(i, a) for _, i, a in present if _normal(a, spec) != _normal(best, spec)]
     return None if any(i > index for i, _ in others) else best
+
+
+def _joined(tables: Sequence[Answer]) -> Answer | None:
+    """Tables of the same name, page by page, as one; None where they have a row in common and so say it again."""
+    seen: set[str] = set()
+    for table in tables:
+        told = {row.get("description") or str(row) for row in table.rows or ()}
+        if seen & told:
+            return None
+        seen |= told
+    last = tables[-1]
+    return Answer(
+        "\n".join(table.raw or "" for table in tables),
+        tables[0].start,
+        last.end,
+        tuple(row for table in tables for row in table.rows or ()),
+        tuple(spans for table in tables for spans in table.cells),
+        all(table.whole for table in tables),
+        last.last_row_end,
+    )
 
 
 def _normal(answer: Answer, spec: FieldSpec) -> object:

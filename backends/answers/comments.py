@@ -9,18 +9,21 @@ from __future__ import annotations
 import re
 
 _LOWER = (
-    r"note\b|i\.e|e\.g|as\b|shown|printed|listed|visible|located|found|from\b|at the (?:top|bottom)|in the (?:header|top|"
-    r"logo|footer|payment|upper|lower|image|document)|on the (?:receipt|invoice|document|page|top|left|right|first|image)|"
-    r"taken|based on|inferred|assum|likely|probably|possibly|presum|handwritten|not\b|no\b|including|incl\b|incl\.|inc\b|"
+    r"note\b|or\b|i\.e|e\.g|as\b|shown|printed|listed|visible|located|found|from\b|at the (?:top|bottom)|in the (?:"
+    r"header|top|logo|footer|payment|upper|lower|image|document)|"
+    r"on the (?:receipt|invoice|document|page|top|left|right|first|image)|"
+    r"taken|based on|inferred|assum|likely|probably|possibly|presum|handwritten|not\b|no\b|including|"
+    r"incl\b|incl\.|inc\b|"
     r"excl|excluding|this\b|it\b|same\b|see\b|under\b|above|below|before|after|due\b|approx|given|stated|written|"
     r"appears|according|which|with(?:out)?\b|top line|also\b|calculated|partially|hard\b|difficult|blurr|is\b|was\b|"
-    r"the\b|for\b|header|logo|in bold|paid\b|bold|on special|inclusive|exclusive|total\b|tax\b|per\b|where|because|since"
+    r"the\b|for\b|header|logo|in bold|paid\b|bold|on special|inclusive|exclusive|total\b|tax\b|per\b|where|"
+    r"because|since"
 )
 _ANY_CASE = (
     r"(?:the )?(?:supplier|payer|customer|seller|buyer|vendor|merchant|issuer|purchaser|client)(?:'s)?\b(?! pty| ltd)|"
     r"the (?:document|invoice|receipt|statement|total|bank|store|company|business|account holder|value|amount)\b|"
-    r"note:|as (?:shown|printed|stated|per)|(?:incl|excl)(?:uding|usive|\.)?\b|gst\b|inferred|assumed|shown|not (?:shown|"
-    r"visible|specified|provided)|day first|dd/mm|mm/dd"
+    r"note:|as (?:shown|printed|stated|per)|(?:incl|excl)(?:uding|usive|\.)?\b|gst\b|inferred|assumed|shown|"
+    r"not (?:shown|visible|specified|provided)|day first|dd/mm|mm/dd"
 )
 _REMARK = re.compile(rf"(?:(?:{_LOWER})|(?i:{_ANY_CASE}))")
 _SENTENCE = re.compile(

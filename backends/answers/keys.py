@@ -9,13 +9,15 @@ from itertools import islice
 from backends.answers.names import EXACT, LESSER, Meaning, Names, section
 
 _PREFIX = re.compile(
-    r"[ \t]*(?:(?:>|#{1,6}|[-*•+▪●◦–—✓✔→]|\*{0,2}\(?\d{1,3}[.)]\*{0,2}|\(?[a-z][.)]|(?:KEY|Key|FIELD|Field)(?: NAME| Name| name)?[ \t]*[:=])"
+    r"[ \t]*(?:(?:>|#{1,6}|[-*•+▪●◦–—✓✔→]|\*{0,2}\(?\d{1,3}[.)]\*{0,2}|\(?[a-z][.)]|"
+    r"(?:KEY|Key|FIELD|Field)(?: NAME| Name| name)?[ \t]*[:=])"
     r"[ \t]+|\d{1,3}[.)](?=[A-Za-z*]))*"
 )
 _SEPARATOR = re.compile(r"[:：]|=>?|[-–—]{1,2}>|→|\t+|\s[-–—]\s|\s(?:is|was|are):?\s")
 _AFTER = re.compile(r"\\?(?:[*_`\"]{1,3}(?=[\s*]|$))?[ \t]*")
 _BETWEEN = re.compile(r"[,;|\t]\s*|\s{2,}|\s-\s")
 _STATED = re.compile(r"[\"'$€£(]?[A-Z0-9$€£\"']|[-–(]?\d|not\b|none\b|n/a", re.ASCII)
+_GOES_ON = re.compile(r"\b(?:is|was|are|were|and the|which|has|have|but)\b")
 _TITLE = re.compile(r"[A-Za-z][\w .#/&'()-]{0,40}")
 _MAX_KEY = 90
 _MAX_TRIES = 4
@@ -47,7 +49,7 @@ class Key:
 
 def split_lines(text: str, start: int, end: int, most: int) -> list[Line]:
     """Return at most `most` lines of text[start:end]."""
-    lines = []
+    lines: list[Line] = []
     while start < end and len(lines) < most:
         stop = text.find("\n", start, end)
         stop = end if stop < 0 else stop
@@ -96,8 +98,7 @@ def more_keys(text: str, start: int, end: int, names: Names, context: str | None
             label = piece[cut:]
             meaning = names.field(label, context)
             sure = meaning and (
-                meaning.strength == EXACT
-                and "_" in label.replace("\\", "")
+                (meaning.strength == EXACT and "_" in label.replace("\\", ""))
                 or (cut in cuts and meaning.strength != LESSER)
             )
             if sure and label.strip():
@@ -105,6 +106,15 @@ def more_keys(text: str, start: int, end: int, names: Names, context: str | None
                 edge = sep.end()
                 break
     return found
+
+
+def inline_rows(text: str, line: Line) -> list[Line]:
+    """Return the rows that stand on one line, between semicolons, or the line itself."""
+    if "|" not in text[line.start : line.end] or ";" not in text[line.start : line.end]:
+        return [line]
+    ends = [m.start() for m in re.finditer(";", text[line.start : line.end])]
+    starts = [line.start, *(line.start + end + 1 for end in ends)]
+    return [line_at(text, s, e) for s, e in zip(starts, [line.start + e for e in ends] + [line.end], strict=True)]
 
 
 def looks_like_a_field(label: str) -> bool:
@@ -127,7 +137,10 @@ def _known(label: str, sep: str, value: str, names: Names, context: str | None) 
         # a sentence is read only where it plainly states a value
         value = value.strip().strip("*`")
         stated = (
-            _STATED.match(value) and len(value) < 160 and label.strip().lower().startswith(("the ", *_own(meaning)))
+            _STATED.match(value)
+            and len(value) < 160
+            and not _GOES_ON.search(value)
+            and label.strip().lower().startswith(("the ", *_own(meaning)))
         )
         return meaning if stated and meaning.strength != LESSER else None
     return meaning if sep.strip() not in ("-", "–", "—") or meaning.strength != LESSER else None

@@ -21,9 +21,10 @@ _TIMES = re.compile(r"\s*(?:x|×|@)\s*", re.IGNORECASE)
 _ISO_CODE = re.compile(r"\b[A-Z]{3}\b")
 _LINK = re.compile(r"\[([^\[\]]{1,200})\]\((?:https?|mailto):[^()]*\)")
 _OWN_LABEL = re.compile(
-    r"(?:A\.?B\.?N\.?|ACN|BSB|VAT|GST|No|Number|Invoice|Tel|Ph|Phone|Email|PO)\b\.?(?: (?:No|Number|Reg No)\b\.?)?\s?[:#]?\s+(?=\S*\d)|#\s?(?=\d)",
-    re.I,
-)  # noqa: E501
+    r"(?:A\.?B\.?N\.?|ACN|BSB|VAT|GST|No|Number|Invoice|Tel|Ph|Phone|Email|PO)\b\.?"
+    r"(?: (?:No|Number|Reg No)\b\.?)?\s?[:#]?\s+(?=\S*\d)|#\s?(?=\d)",
+    re.IGNORECASE,
+)
 _SENTENCE = re.compile(
     r"(?:the|this|that|it|there|i|is|are|was|based|unfortunately|please|to be)\s+[a-z]+(?:\s|$)", re.IGNORECASE
 )
@@ -115,7 +116,7 @@ def _identifier(text: str, start: int, told: int, end: int, spec: FieldSpec) -> 
         return (start, told) if len(text[start:told].split()) <= 3 else None
     if link := _LINK.fullmatch(text, start, end):
         return link.span(1)
-    if label := _OWN_LABEL.match(text, start, told):
+    while label := _OWN_LABEL.match(text, start, told):
         start = label.end()
     told = start + len(text[start:told].rstrip("."))
     piece = text[start:told]

@@ -8,16 +8,19 @@ from __future__ import annotations
 import re
 
 from backends.answers.answer import Answer
-from backends.answers.bodies import body_rows, is_rule, pipe_cells
+from backends.answers.bodies import body_rows
 from backends.answers.candidates import Found
-from backends.answers.keys import Key, Line, key_at, looks_like_a_key, more_keys, split_lines
+from backends.answers.keys import Key, Line, inline_rows, key_at, line_at, looks_like_a_key, more_keys, split_lines
 from backends.answers.names import EXACT, OTHER, Meaning, Names
 from backends.answers.objects import ObjectReader, opens
-from backends.answers.rows import Rows, delimited_rows, piece_rows
+from backends.answers.piece import Piece
+from backends.answers.pipes import PipeReader, finished
+from backends.answers.rows import Rows, piece_rows
 from backends.answers.values import read_value
 from backends.answers.walk import Walker
 
 MAX_LINES = 20_000
+_MAX_BROKEN, _MAX_BROKEN_LINES = 8, 200
 _VALUE = re.compile(r"\s*(?:[-*•+]\s+)?\**(?:VALUE|Value|value|ANSWER|Answer)\**\s*[:=]\s*")
 _BRACE = re.compile(r"[{\[]")
 _CHATTER = re.compile(
@@ -37,6 +40,8 @@ class LineReader:
         self._lines = split_lines(text, self._start, self._end, MAX_LINES)
         self._objects = ObjectReader(text, self._end)
         self._context: str | None = None
+        self._broken = 0
+        self._pipes = PipeReader(text, names, found, cut, self._end)
         self._loose: dict[str, tuple[int, Rows]] = {}
 
     def read(self) -> None:
@@ -64,7 +69,7 @@ class LineReader:
         if opens(self._text, line.content):
             return self._piece(line.content)
         if shown.startswith("|"):
-            return self._pipes(number)
+            return self._pipes.read(self._lines, number)
         key = key_at(self._text, line, self._names, self._context)
         if key is not None:
             return self._key(number, key)
@@ -72,14 +77,14 @@ class LineReader:
                       if opens(self._text, m.start())), None)  # fmt: skip
         if brace is not None:
             return self._piece(brace)
-        return self._pipes(number) if "|" in shown else number + 1
+        return self._pipes.read(self._lines, number) if "|" in shown else number + 1
 
     def _piece(self, start: int) -> int:
         piece, end = self._objects.read(start)
         table = self._walker.table_of(piece) if piece.kind == "object" else None
         if table:
             if piece.closed:
-                first, rows = self._loose.setdefault(table, (start, Rows(self._text, table, self._names)))
+                _, rows = self._loose.setdefault(table, (start, Rows(self._text, table, self._names)))
                 piece_rows(rows, piece)
             elif table in self._loose:
                 self._loose[table][1].whole = False
@@ -101,7 +106,7 @@ class LineReader:
         if not empty and opens(self._text, key.value):
             piece, end = self._objects.read(key.value)
             self._walker.value(key.meaning, key.start, piece)
-            return max(number + 1, self._number_behind(end))
+            return self._behind(number, piece, end)
         if empty:
             return self._below(number, key)
         return self._values(number, key)
@@ -184,9 +189,9 @@ class LineReader:
         assert key.meaning is not None
         line, rows = self._lines[number], self._rows(table)
         if opens(self._text, key.value):
-            piece, end = self._objects.read(key.value)
+            piece, end = self._objects.read_all(key.value)
             self._found.add(key.meaning, key.start, self._walker.table(table, piece))
-            return max(number + 1, self._number_behind(end))
+            return self._behind(number, piece, end)
         spec = self._names.spec(table)
         absent = spec and self._text[key.value : line.end].strip() and self._answer_absent(table, key.value, line.end)
         last = self._body_end(number + 1, table, line.indent)
@@ -199,7 +204,10 @@ class LineReader:
         if first and opens(self._text, first.content) and self._text[first.content] == "[":
             piece, end = self._objects.read(first.content)
             self._found.add(key.meaning, key.start, self._walker.table(table, piece))
-            return max(number + 1, self._number_behind(end))
+            return self._behind(number, piece, end)
+        if self._text[key.value : line.end].strip(" *`"):
+            first = line_at(self._text, key.value, line.end)
+            body = [*inline_rows(self._text, first), *body]
         body_rows(rows, self._finished(body))
         rows.whole &= not (self._cut and last == len(self._lines))
         if first:
@@ -216,17 +224,18 @@ class LineReader:
     def _body_end(self, number: int, table: str, indent: int) -> int:
         """Return the number of the line that belongs to the table no more."""
         seen: set[str] = set()
-        blank = False
+        blank = piped = False
         while number < len(self._lines):
             line = self._lines[number]
             shown = self._text[line.content : line.end].strip()
             if not shown:
                 blank, number = True, number + 1
                 continue
+            piped = piped or shown.startswith("|")
             if not shown.startswith("|") and not opens(self._text, line.content):
                 key = key_at(self._text, line, self._names, self._context)
-                column = self._names.column(key.label, table) if key else None
-                if key and not self._in_row(key, line, column, blank, indent, seen):
+                column = self._names.column(self._text[line.content : line.end].partition(":")[0], table)
+                if key and (piped or not self._in_row(key, line, column, blank, indent, seen)):
                     return number
                 if _CHATTER.match(shown) and not column and not shown.startswith("```"):
                     return number
@@ -236,6 +245,8 @@ class LineReader:
 
     def _in_row(self, key: Key, line: Line, column: str | None, blank: bool, indent: int, seen: set[str]) -> bool:
         deeper = line.indent > indent
+        if not seen and not deeper and key.meaning and self._names.spec(key.meaning.field):
+            return False  # no row has begun: what stands beside the table's name is a field
         if column is None:
             if key.meaning is None:
                 return deeper or key.opens is None
@@ -244,74 +255,26 @@ class LineReader:
             return deeper
         return deeper or line.marked or not (blank and column in seen and bool(key.meaning))
 
-    def _pipes(self, number: int) -> int:
-        """Read a table that no key announced: rows of a wanted table, or names beside values."""
-        last = number
-        while last < len(self._lines) and "|" in self._text[self._lines[last].start : self._lines[last].end]:
-            last += 1
-        block = self._lines[number:last]
-        whole = self._finished(block)
-        shown = [pipe_cells(self._text, line) for line in whole if not is_rule(self._text, line)]
-        if shown and not self._row_table(shown, block, len(whole) == len(block)):
-            self._name_table(shown)
-        return last
-
-    def _row_table(self, cells: list[list[tuple[int, int]]], block: list[Line], finished: bool) -> bool:
-        table = self._names.best_table([self._text[s:e] for s, e in cells[0]])
-        if table is None:
-            return False
-        rows = self._rows(table)
-        delimited_rows(rows, cells, positional=False)
-        rows.whole &= finished and not (self._cut and block[-1].end >= self._end)
-        answer = rows.answer(block[0].start, block[-1].end)
-        if answer:
-            self._found.add(Meaning(table, OTHER), block[0].start, answer)
-        return answer is not None
-
-    def _name_table(self, cells: list[list[tuple[int, int]]]) -> None:
-        header = [self._names.field(self._text[s:e], self._context) for s, e in cells[0]]
-        if (
-            len(cells) == 2
-            and len(cells[0]) == len(cells[1])
-            and sum(m is not None for m in header) >= 2
-            and all(header[:2])
-        ):
-            for meaning, (start, end) in zip(header, cells[1], strict=True):
-                self._cell(meaning, start, end)
-            return
-        for row in cells:
-            position = 0
-            while position + 1 < len(row):
-                meaning = self._names.field(self._text[slice(*row[position])], self._context)
-                if meaning:
-                    self._cell(meaning, *row[position + 1])
-                position += 2 if meaning else 1
-
-    def _cell(self, meaning: Meaning | None, start: int, end: int) -> None:
-        spec = self._names.spec(meaning.field) if meaning else None
-        if meaning is None or spec is None:
-            self._found.dropped += meaning is not None
-            return
-        while start < end and self._text[start].isspace():
-            start += 1
-        if opens(self._text, start):
-            piece, _ = ObjectReader(self._text, end).read(start)
-            self._walker.value(meaning, start, piece)
-            return
-        answer = read_value(self._text, start, end, spec)
-        usable = answer if spec.kind != "table" or (answer and answer.raw is None) else None
-        self._found.add(meaning, start, usable)
-
     def _rows(self, table: str) -> Rows:
         return Rows(self._text, table, self._names)
 
     def _finished(self, lines: list[Line]) -> list[Line]:
-        """Leave out the line that the text was cut off in."""
-        return lines[:-1] if lines and self._cut and lines[-1].end >= self._end else lines
+        return finished(lines, self._cut, self._end)
 
     def _is_blank(self, number: int) -> bool:
         line = self._lines[number]
         return not self._text[line.start : line.end].strip(" \t`")
+
+    def _behind(self, number: int, piece: Piece, end: int) -> int:
+        """Return the line behind a piece; behind a broken one, the next that begins with a field's own name."""
+        following = self._number_behind(end)
+        if not piece.closed and self._broken < _MAX_BROKEN:
+            self._broken += 1
+            for one in range(number + 1, min(following, number + _MAX_BROKEN_LINES)):
+                key = key_at(self._text, self._lines[one], self._names, None)
+                if key and key.meaning and key.meaning.strength == EXACT and self._text[key.start] not in "\"'{[":
+                    return one
+        return max(number + 1, following)
 
     def _number_behind(self, position: int) -> int:
         """Return the number of the first line that begins at or behind a position."""

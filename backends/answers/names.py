@@ -23,7 +23,7 @@ _NET = re.compile(r"\b(?:ex|exc|excl|excluding|exclusive|before|without|net)\b",
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 _BETWEEN = re.compile(r"[\s_\-./&,]+")
 _LEAD = re.compile(r"^(?:the|field|key|is|are)\s+")
-_TAIL = re.compile(r"(?:\s+(?:of|on) (?:the|this) (?:invoice|document|receipt|statement)|'s|\?)$")
+_TAIL = re.compile(r"(?:\s+(?:of|on) (?:the|this) (?:invoice|document|receipt|statement)|'s|\?| value)$")
 EXACT, OTHER, LESSER = 3, 2, 1
 """How sure a name is: the schema's own, another usual one, one that counts only where no better stands."""
 

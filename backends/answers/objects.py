@@ -53,6 +53,19 @@ class ObjectReader:
             return self._string(start, _CLOSES)
         return self._bare(start)
 
+    def read_all(self, start: int) -> tuple[Piece, int]:
+        """Return the piece that begins here, or a list of the objects that follow each other without brackets."""
+        piece, end = self.read(start)
+        members = [("", piece)]
+        while piece.closed and piece.kind == "object" and opens(self._text, following := self._skip(end)):
+            if self._text[following] != "{":
+                break
+            piece, end = self.read(following)
+            members.append(("", piece))
+        if len(members) == 1:
+            return piece, end
+        return Piece("list", start, end, members, piece.closed), end
+
     def _object(self, start: int, depth: int) -> tuple[Piece, int]:
         piece, position = Piece("object", start, start, closed=False), start + 1
         while (position := self._skip(position)) < self._end:

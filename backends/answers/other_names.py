@@ -19,7 +19,8 @@ FIELDS: dict[str, str] = {
     "payer_name": "billed to name|bill to name|attention|name of payer|payer customer|customer payer|charged to",
     "payer_address": "billing address",
     "invoice_number": "invoice no|invoice nr|invoice num|invoice id|inv no|inv number|tax invoice no|bill number|"
-    "tax invoice number|receipt no|receipt number|receipt id|bill no|document number|document no|invoice receipt number|"
+    "tax invoice number|receipt no|receipt number|receipt id|bill no|document number|document no|"
+    "invoice receipt number|"
     "invoice number receipt number|docket number|docket no|number of invoice",
     "po_number": "po|po no|purchase order|purchase order number|purchase order no|p o number|p o no|customer po|"
     "order number|order no",
@@ -29,7 +30,8 @@ FIELDS: dict[str, str] = {
     "due_date": "due|payment due|payment due date|due by|pay by|date due|due on|payment due by|due date for payment",
     "currency": "currency code|currency of amounts",
     "line_items": "line item|items|item list|items purchased|purchased items|products|services|item details|"
-    "products services|list of items|invoice lines|invoice items|order items|itemized list|goods|purchases|line items table",
+    "products services|list of items|invoice lines|invoice items|order items|itemized list|goods|purchases|"
+    "line items table",
     "subtotal_amount": "subtotal|sub total|sub total amount|net amount|net total|total excl gst|total excluding gst|"
     "total ex gst|total before tax|amount before tax|total before gst|subtotal excl gst|subtotal before tax|"
     "subtotal before gst|subtotal excluding gst|taxable amount|amount excluding gst|total exc gst|subtotal ex gst",
@@ -63,7 +65,8 @@ _WEB = "website|web|url|web site|web address"
 _TAX = "abn|tax id|tax number|vat number|vat id|gst number|abn number|abn no|business number|australian business number"
 CONTEXTS: dict[str, dict[str, str]] = {
     "supplier": {
-        "supplier_name": "name|company name|business name|company|store name|trading name", "business_address": "address|street address|location",
+        "supplier_name": "name|company name|business name|company|store name|trading name",
+        "business_address": "address|street address|location",
         "business_abn": _TAX, "business_phone": _PHONE, "supplier_website": _WEB,
     },
     "payer": {
@@ -88,7 +91,8 @@ CONTEXTS: dict[str, dict[str, str]] = {
 
 _DETAILS = "|details|information|info"
 _OF = {
-    "supplier": _SUPPLIER, "payer": f"{_PAYER}|payer customer|customer payer", "bank": "bank", "account": "account|bank account|account holder",
+    "supplier": _SUPPLIER, "payer": f"{_PAYER}|payer customer|customer payer", "bank": "bank",
+    "account": "account|bank account|account holder",
     "invoice": "invoice|receipt|document|tax invoice|statement", "balance": "balance|balances",
     "totals": "totals|amounts|summary|payment summary|total|financial|financials|charges",
     "other": "shipping|delivery|ship to|deliver to|payment|payment method|bank payment|card|other|additional|notes",
@@ -109,7 +113,8 @@ PARTY_WORDS = frozenset(
 COLUMNS: dict[str, dict[str, str]] = {
     "line_items": {
         "description": "description|item|items|particulars|product|name|details|service|item description|"
-        "product name|item name|desc|article|goods|product service|product description|line item|service description|text",
+        "product name|item name|desc|article|goods|product service|product description|line item|"
+        "service description|text",
         "quantity": "quantity|qty|count|hours|hrs|pcs|units|quantities|qty hrs|hours qty",
         "unit_price": "unit price|price|rate|price each|each|unit cost|cost|unit rate|price per unit|item price|"
         "price unit|unit amount|price excl gst|unit price excl gst",
@@ -120,22 +125,24 @@ COLUMNS: dict[str, dict[str, str]] = {
         "date": "date|transaction date|trans date|posting date|posted|date posted",
         "description": "description|particulars|details|narration|narrative|transaction|transaction details|memo|"
         "transaction description|desc|payee|item|text",
-        "debit": "debit|debits|withdrawal|withdrawals|money out|paid out|debit amount|dr|payments|out|withdrawal amount|"
+        "debit": "debit|debits|withdrawal|withdrawals|money out|paid out|debit amount|dr|payments|out|"
+        "withdrawal amount|"
         "withdrawn|amount out|payment",
         "credit": "credit|credits|deposit|deposits|money in|paid in|credit amount|cr|receipts|in|deposit amount|"
         "deposited|amount in",
         "balance": "balance|running balance|account balance|closing balance|balance amount",
     },
 }  # fmt: skip
-SUM_ROWS = frozenset(
+_SUMS = (
     "total|subtotal|sub total|grand total|gst|tax|total amount|amount due|balance due|total due|vat|total incl gst|"
-    "total inc gst|totals|gst 10%|gst amount|total gst".split("|")
+    "total inc gst|totals|gst 10%|gst amount|total gst"
 )
+SUM_ROWS = frozenset(_SUMS.split("|"))
 """What stands in the first cell of a row that is the sum of the others."""
 
 
 def _party_names() -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for party, words in (("supplier", _SUPPLIER), ("payer", _PAYER)):
         for word in words.split("|"):
             for field, tails in CONTEXTS[party].items():

@@ -11,7 +11,8 @@ MAX_TAGS = 20_000
 MAX_DEPTH = 24
 _TAG = re.compile(r"<(/?)([A-Za-z][\w-]{0,63})((?:\s[^<>]{0,200})?)>")
 _NAMED = re.compile(r"\b(?:name|key|field|id)\s*=\s*[\"']?([^\"'<>]{1,64}?)[\"']?\s*/?$")
-_PRINT = frozenset("b i br em strong p span div u sup sub small table tbody thead tr td th".split())
+_PRINTED = "b i br em strong p span div u sup sub small table tbody thead tr td th"
+_PRINT = frozenset(_PRINTED.split())
 _CELL = re.compile(r"<t[dh](?:\s[^<>]{0,200})?>([^<]*)(?:</t[dh]>)")
 _HTML_ROW = re.compile(r"<tr\b", re.IGNORECASE)
 

@@ -25,6 +25,7 @@ _ECHO = re.compile(
     re.IGNORECASE,
 )
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_OTHER_READING = re.compile(r"[\s(\[,;]*(?:or|possibly|perhaps|alternatively|maybe)\b", re.IGNORECASE)
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 _BLANKS = "nrtbf"
 
@@ -34,7 +35,8 @@ def read_value(
 ) -> Answer | None:
     """Return what text[start:end] says of a field, None where it says nothing that can be relied on.
 
-    `quoted` says that quotes stood around it, so that an empty text is a claim; a `cell` may have a unit behind its number.
+    `quoted` says that quotes stood around it, so that an empty text is a claim; a `cell` may have a unit behind its
+    number.
     """
     if end - start > MAX_VALUE_CHARS * 2:
         return None
@@ -47,9 +49,13 @@ def read_value(
     if says_absent(value):
         return Answer(None, start, end)
     told = value_end(text, start, end, prose=spec.kind == "text")
-    if told < end and says_absent(text[start:told]):
-        return Answer(None, start, told)
+    if told < end:
+        start, told, _ = _unwrapped(text, start, told)
+        if says_absent(text[start:told]):
+            return Answer(None, start, told)
     if spec.kind != "boolean" and (says_unknown(value) or says_unknown(text[start:told])):
+        return None
+    if _OTHER_READING.match(text, told, end):
         return None
     span = value_span(text, start, told, end, spec, unit=cell)
     if span is None:
