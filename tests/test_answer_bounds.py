@@ -16,8 +16,9 @@ from router.schema import builtin
 
 AUTO = builtin("auto")
 PIECES = [
-    "total_amount", "supplier_name", "line_items", "transactions", "due_date", "Total", "Supplier", "Description", "Date",
-    ":", ": ", "=", " - ", "|", " | ", "\n", "\n\n", "  ", "{", "}", "[", "]", "(", ")", '"', "'", ",", ";", "\\", "`",
+    "total_amount", "supplier_name", "line_items", "transactions", "due_date", "Total", "Supplier", "Description",
+    "Date", ":", ": ", "=", " - ", "|", " | ", "\n", "\n\n", "  ", "{", "}", "[", "]", "(", ")", '"', "'", ",", ";",
+    "\\", "`",
     "```", "**", "#", "//", "/*", "<", ">", "</", "<item>", "</item>", "1. ", "- ", "12.50", "1,204.00", "03/04/2024",
     "NOT_FOUND", "Not shown", "null", "...", "is", "The", "\ufffd", "\ud83d", "\x00", "，", "：", "é", "%", "or", "n/a",
 ]  # fmt: skip

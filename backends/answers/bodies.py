@@ -89,7 +89,8 @@ def _keyed(rows: Rows, lines: Sequence[Line], only_with: int = 1) -> bool:
             row = []
         row += pairs
         end = line.end if pairs else end
-    if row:
+    if row and not (rows.cut and not told[-1][1:]):
+        # of a row over several lines, or with one cell so far, the rest may have been cut off
         rows.add(row, end)
     return True
 

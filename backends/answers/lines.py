@@ -31,17 +31,18 @@ _PARTIES = {"supplier_name": "supplier", "payer_name": "payer"}
 
 
 class LineReader:
-    """Reads text[start:end]; `cut` says that the text was cut off in its last line."""
+    """Reads text[start:end]; `truncated` says that the text was cut off at its end."""
 
-    def __init__(self, text: str, span: tuple[int, int], names: Names, found: Found, cut: bool) -> None:
+    def __init__(self, text: str, span: tuple[int, int], names: Names, found: Found, truncated: bool) -> None:
         self._text, (self._start, self._end) = text, span
-        self._names, self._found, self._cut = names, found, cut
+        self._names, self._found, self._cut = names, found, truncated and not text.endswith("\n")
+        self._truncated = truncated
         self._walker = Walker(text, names, found)
         self._lines = split_lines(text, self._start, self._end, MAX_LINES)
         self._objects = ObjectReader(text, self._end)
         self._context: str | None = None
         self._broken = 0
-        self._pipes = PipeReader(text, names, found, cut, self._end)
+        self._pipes = PipeReader(text, names, found, truncated, self._end)
         self._loose: dict[str, tuple[int, Rows]] = {}
 
     def read(self) -> None:
@@ -50,12 +51,13 @@ class LineReader:
         while number < len(self._lines):
             number = self._line(number)
         for table, (start, rows) in self._loose.items():
-            rows.whole &= not self._cut
+            rows.whole &= not self._truncated
             self._found.add(Meaning(table, OTHER), start, rows.answer(start, rows.rows[-1].end) if rows.rows else None)
 
     def read_as_body(self, table: str) -> None:
         """Read all lines as the rows of one table, for an answer that has nothing but rows."""
         rows = self._rows(table)
+        rows.cut, rows.whole = self._truncated, not self._truncated
         body_rows(rows, self._finished(self._lines), positional=len(self._names.tables) == 1)
         answer = rows.answer(self._start, self._end)
         self._found.add(Meaning(table, OTHER), self._start, answer)
@@ -208,8 +210,9 @@ class LineReader:
         if self._text[key.value : line.end].strip(" *`"):
             first = line_at(self._text, key.value, line.end)
             body = [*inline_rows(self._text, first), *body]
+        rows.cut = self._truncated and last == len(self._lines)
         body_rows(rows, self._finished(body))
-        rows.whole &= not (self._cut and last == len(self._lines))
+        rows.whole &= not rows.cut
         if first:
             self._found.add(key.meaning, key.start, rows.answer(first.start, body[-1].end))
         return max(number + 1, last)

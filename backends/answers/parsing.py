@@ -30,10 +30,9 @@ def parse_answer(
     read = text[:MAX_CHARS]
     cut_short = truncated or len(text) > MAX_CHARS
     start, end = answer_span(read)
-    cut = cut_short and end == len(read) and not read.endswith("\n")
     names, found = Names(wanted, schema), Found()
     _read_tags(read, start, end, names, found)
-    lines = LineReader(read, (start, end), names, found, cut)
+    lines = LineReader(read, (start, end), names, found, cut_short and end == len(read))
     lines.read()
     specs = {name: spec for name in wanted if (spec := names.spec(name))}
     answered = resolve(found.candidates, specs)

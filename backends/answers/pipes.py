@@ -5,7 +5,7 @@ from __future__ import annotations
 from backends.answers.bodies import is_rule, pipe_cells
 from backends.answers.candidates import Found
 from backends.answers.keys import Line
-from backends.answers.names import OTHER, Meaning, Names
+from backends.answers.names import EXACT, OTHER, Meaning, Names
 from backends.answers.objects import ObjectReader, opens
 from backends.answers.rows import Rows, delimited_rows
 from backends.answers.values import read_value
@@ -13,11 +13,12 @@ from backends.answers.walk import Walker
 
 
 class PipeReader:
-    """Reads blocks of lines with pipes in one text; `cut` says that the text was cut off in its last line."""
+    """Reads blocks of lines with pipes in one text; `truncated` says that the text was cut off at its end."""
 
-    def __init__(self, text: str, names: Names, found: Found, cut: bool, end: int) -> None:
+    def __init__(self, text: str, names: Names, found: Found, truncated: bool, end: int) -> None:
         self._text, self._names, self._found = text, names, found
-        self._cut, self._end = cut, end
+        self._truncated, self._end = truncated, end
+        self._cut = truncated and not text.endswith("\n")
         self._walker = Walker(text, names, found)
 
     def read(self, lines: list[Line], number: int) -> int:
@@ -38,7 +39,7 @@ class PipeReader:
             return False
         rows = Rows(self._text, table, self._names)
         delimited_rows(rows, cells, positional=False)
-        rows.whole &= finished and not (self._cut and block[-1].end >= self._end)
+        rows.whole &= finished and not (self._truncated and block[-1].end + 1 >= self._end)
         answer = rows.answer(block[0].start, block[-1].end)
         if answer:
             self._found.add(Meaning(table, OTHER), block[0].start, answer)
@@ -59,7 +60,9 @@ class PipeReader:
             position = 0
             while position + 1 < len(row):
                 meaning = self._names.field(self._text[slice(*row[position])], None)
-                if meaning:
+                following = self._names.field(self._text[slice(*row[position + 1])])
+                # a row of names alone is a header whose values were cut off
+                if meaning and not (following and following.strength == EXACT):
                     self._cell(meaning, *row[position + 1])
                 position += 2 if meaning else 1
 

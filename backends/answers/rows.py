@@ -25,13 +25,14 @@ Pair = tuple[str, int, int, bool]
 
 @dataclass
 class Rows:
-    """The rows of one table while it is read."""
+    """The rows of one table while it is read; `cut` says that the text was cut off behind what is read."""
 
     text: str
     table: str
     names: Names
     rows: list[Row] = field(default_factory=list)
     whole: bool = True
+    cut: bool = False
 
     def add(self, pairs: Iterable[Pair], end: int) -> bool:
         """Add a row of these cells; False where reading must stop."""
