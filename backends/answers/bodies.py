@@ -79,11 +79,14 @@ def _keyed(rows: Rows, lines: Sequence[Line], only_with: int = 1) -> bool:
         return False
     if only_with > 1 and not all(len(pairs) >= only_with for pairs in told):
         return False
+    if any(_is_half_told(rows.text, line, pairs) for line, pairs in zip(lines, told, strict=True)):
+        rows.whole = False
+        return True
     row: list[Pair] = []
     end = 0
     for line, pairs in zip(lines, told, strict=True):
         is_new = _is_marker(rows.text, line) and not pairs
-        if row and (is_new or any(column == row[0][0] or column in {c for c, *_ in row} for column, *_ in pairs[:1])):
+        if row and (is_new or any(column in {c for c, *_ in row} for column, *_ in pairs)):
             if not rows.add(row, end):
                 return True
             row = []
@@ -111,6 +114,15 @@ def _pairs(rows: Rows, line: Line) -> list[Pair]:
             edge = sep.end()
     ends = [start for _, start, _ in keys[1:]] + [line.end]
     return [(c, value, _trimmed(rows.text, value, end), False) for (c, _, value), end in zip(keys, ends, strict=False)]
+
+
+def _is_half_told(text: str, line: Line, pairs: list[Pair]) -> bool:
+    """Return whether a row's line begins with a cell that has no name, before those that have one."""
+    if len(pairs) < 2:
+        return False
+    before = text[line.content : pairs[0][1]]
+    parts = _KEY_VALUE.split(before)
+    return len(parts) > 2 and not all(_MARKER.fullmatch(part.strip(" *#")) for part in parts[:-2])
 
 
 def _trimmed(text: str, start: int, end: int) -> int:

@@ -17,6 +17,7 @@ _AFTER = re.compile(
     r"(?P<close>\s?\))?"
 )
 _UNIT = re.compile(r"\s?(?:x|×|/|per |@ ?each|ea\.?|each|[A-Za-z][A-Za-z.²³]{0,9})[ /]?(?:[A-Za-z.²³]{1,10})?\.?")
+_SUM = re.compile(r"\d[.,]\d|[$€£]")
 _TIMES = re.compile(r"\s*(?:x|×|@)\s*", re.IGNORECASE)
 _ISO_CODE = re.compile(r"\b[A-Z]{3}\b")
 _LINK = re.compile(r"\[([^\[\]]{1,200})\]\((?:https?|mailto):[^()]*\)")
@@ -47,6 +48,8 @@ def value_span(text: str, start: int, told: int, end: int, spec: FieldSpec, unit
     if kind == "period":
         return next(((start, e) for e in (told, end) if normalise(spec.kind, text[start:e]).value), None)
     if kind == "boolean":
+        if _SUM.search(text, start, end):
+            return None  # a sum is no yes
         return next(((start, e) for e in (end, told) if normalise(spec.kind, text[start:e]).value), None)
     if kind == "enum":
         return _enum(text, start, told, spec)

@@ -110,7 +110,7 @@ def _readings(key: str) -> list[str]:
         return [with_bracket]
     without = plain(_BRACKET.sub(" ", key))
     net = any(_NET.search(m[1]) for m in _BRACKET.finditer(key))
-    return [with_bracket] if net else [with_bracket, without]
+    return [with_bracket] if net else [without, with_bracket]
 
 
 def _in_context(name: str, context: str | None) -> tuple[bool, Meaning | None]:

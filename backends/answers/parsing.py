@@ -6,7 +6,8 @@ what cannot be read is unknown and has no answer. Only the first `MAX_CHARS` cha
 
 from __future__ import annotations
 
-from backends.answers.answer import ParsedAnswer
+from backends.answers.absence import says_absent
+from backends.answers.answer import Answer, ParsedAnswer
 from backends.answers.candidates import Found, resolve
 from backends.answers.chatter import answer_span, is_refusal
 from backends.answers.lines import LineReader
@@ -17,6 +18,7 @@ from backends.answers.walk import Walker
 from router.schema import Schema
 
 MAX_CHARS = 200_000
+_EMPTY = ("[]", "json[]")
 
 
 def parse_answer(
@@ -36,10 +38,21 @@ def parse_answer(
     lines.read()
     specs = {name: spec for name in wanted if (spec := names.spec(name))}
     answered = resolve(found.candidates, specs)
-    if len(names.tables) == 1 and not found.candidates:
+    keyless = not found.candidates
+    if len(names.tables) == 1 and keyless:
         lines.read_as_body(names.tables[0])
         answered = resolve(found.candidates, specs)
+    if len(wanted) == 1 and keyless and not answered and not (truncated and end == len(read)):
+        answered = _nothing_at_all(read, start, end, wanted[0])
     return ParsedAnswer(answered, found.dropped, not answered and is_refusal(text))
+
+
+def _nothing_at_all(text: str, start: int, end: int, name: str) -> dict[str, Answer]:
+    """The answer to a question for one field may be the claim of absence alone, without the field's name."""
+    shown = text[start:end].strip(" \n`*")
+    start += text[start:end].find(shown)
+    absent = bool(shown) and (says_absent(shown) or "".join(shown.split()) in _EMPTY)
+    return {name: Answer(None, start, start + len(shown))} if absent else {}
 
 
 def _read_tags(text: str, start: int, end: int, names: Names, found: Found) -> None:
