@@ -1,27 +1,21 @@
 """Slots that are kept for another question: who may use them, who gets them back, and that none is ever lost."""
 
 import dataclasses
-import random
 from concurrent.futures import CancelledError
-from types import SimpleNamespace
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
 
-from simulated_device import Device, SimulatedDecoder  # noqa: E402
 from vlm_dialogue_world import assert_nothing_held  # noqa: E402
 from vlm_engine_world import tiny_family  # noqa: E402
 
-from backends.vlm import rounds  # noqa: E402
 from backends.vlm.decoder import SlotDecoder  # noqa: E402
 from backends.vlm.engine import Engine  # noqa: E402
 from backends.vlm.engine_settings import EngineSettings  # noqa: E402
-from backends.vlm.follow_ups import FollowUps, TailLimits  # noqa: E402
-from backends.vlm.reading import EngineStats, Reading  # noqa: E402
 from backends.vlm.repetition import RepetitionRule  # noqa: E402
-from backends.vlm.requests import Decoded, HeldSlot, Prepared  # noqa: E402
-from backends.vlm.sampling import GREEDY, Sampling  # noqa: E402
+from backends.vlm.requests import HeldSlot  # noqa: E402
+from backends.vlm.sampling import Sampling  # noqa: E402
 from backends.vlm.scheduler import GroupLimits  # noqa: E402
 from router.errors import ExtractionError, RetryableError, SlotLostError  # noqa: E402
 
@@ -272,112 +266,3 @@ def test_closing_in_haste_cancels_questions_too(family):
     for one in (blocked, future):
         with pytest.raises(CancelledError):
             one.result(0)
-
-
-# without a model
-
-
-def follow_ups(**limits):
-    return FollowUps(TailLimits(**limits), 10.0, EngineStats(), free=lambda row: None)
-
-
-def question(slot, tokens=10, arrived_s=0.0):
-    prepared = Prepared(torch.zeros(tokens, dtype=torch.long), (), (), 0, slot.prefix_tokens + tokens)
-    return Reading(prepared, 5, GREEDY, None, None, arrived_s, True, slot)
-
-
-def keep(some, row):
-    reading = Reading(Prepared(torch.zeros(9), (), (), 1, 9, prefix_tokens=4), 5, GREEDY, None, None, 0.0, True)
-    some.settle(reading, row, Decoded([], [], [], [], "stop"), 0.0)
-    return reading.future.result().held
-
-
-def test_questions_are_prefilled_together_within_bounds_longest_waiting_first():
-    some = follow_ups(slots=3, tokens=100, patience_s=0.01)
-    readings = [question(keep(some, row), tokens) for row, tokens in enumerate((30, 10, 60, 20, 20))]
-    for reading in readings:
-        some.add(reading)
-    assert some.next_group(0.0, idle=False) == [readings[0], readings[1], readings[3]]
-    assert some.next_group(0.0, idle=False) == [readings[2]]
-    assert some.next_group(0.0, idle=False) == []
-    assert some.next_group(0.0, idle=True) == [readings[4]]
-    some.add(question(keep(some, 7), 500, arrived_s=1.0))
-    assert some.next_group(1.005, idle=False) == []
-    assert len(some.next_group(1.011, idle=False)) == 1
-    assert some.rows == 0
-
-
-@pytest.fixture
-def simulated(monkeypatch):
-    def make(slots, **changes):
-        device, stats = Device(), EngineStats()
-        monkeypatch.setattr(
-            rounds, "SlotDecoder", lambda family, settings, count, kernels: SimulatedDecoder(device, count)
-        )
-        family = SimpleNamespace(device=torch.device("cpu"), name="simulated")
-        settings = EngineSettings(slots=slots, group=GroupLimits(5, 10**9, 10**9), **changes)
-        return device, stats, rounds.Rounds(family, settings, stats, slots, None, None, device.clock)
-
-    return make
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_no_slot_is_ever_lost_or_used_twice(simulated, monkeypatch, seed):
-    """Owners who follow, release, forget and cancel at random; groups for which memory is short at random."""
-    draw = random.Random(seed)
-    device, stats, engine = simulated(6, hold_s=0.2)
-
-    def flaky(name, share, errors):
-        real = getattr(SimulatedDecoder, name)
-
-        def prefill(self, *more):
-            if draw.random() < share:
-                raise draw.choice(errors)
-            return real(self, *more)
-
-        monkeypatch.setattr(SimulatedDecoder, name, prefill)
-
-    memory, fault = torch.OutOfMemoryError("no memory"), ValueError("faulty")
-    flaky("prefill_tails", 0.1, [memory, fault])
-    flaky("prefill", 0.05, [memory, fault, fault])
-    prepared = Prepared(torch.zeros(300, dtype=torch.long), (), (), 7, 300, prefix_tokens=200)
-    asking, kept, left = [], [], 60
-
-    def send(slot=None):
-        limit, hold = draw.randint(1, 30), draw.random() < 0.8
-        reading = question(slot, draw.randint(10, 400), device.now_s) if slot else None
-        reading = reading or Reading(prepared, limit, GREEDY, None, None, device.now_s, hold)
-        asking.append(reading)
-        engine.add(reading)
-
-    while left or not engine.idle or asking:
-        if left and draw.random() < 0.5:
-            left -= 1
-            send()
-        if engine.held_up:
-            device.advance(0.01)
-        engine.round()
-        for reading in [one for one in asking if one.future.done()]:
-            asking.remove(reading)
-            if reading.future.cancelled() or reading.future.exception() is not None:
-                continue
-            slot = reading.future.result().held
-            kept += [] if slot is None else [slot]
-        for slot in list(kept):
-            if draw.random() < 0.5:
-                choice = draw.random()
-                kept.remove(slot)
-                if choice < 0.6:
-                    send(slot)
-                elif choice < 0.9:
-                    engine.release(slot)  # the others are forgotten: taken back only when a document waits
-        if asking and draw.random() < 0.05:
-            draw.choice(asking).future.cancel()
-        taken = [*engine._active, *(row for group in engine._prefills for row in group.readings)]
-        taken += [slot.row for slot in engine._follow_ups._held]
-        taken += [reading.slot.row for reading in engine._follow_ups.waiting]
-        assert sorted([*taken, *engine._free]) == list(range(stats.slots))
-        assert len(engine._freed_s) == len(engine._free)
-    engine.lose_held()
-    assert sorted(engine._free) == list(range(stats.slots))
-    assert stats.follow_ups > 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -10,8 +12,12 @@ import transformers
 
 from backends.base import GenerationRequest
 from backends.vlm.asking import Asked
+from backends.vlm.engine import Engine
+from backends.vlm.engine_settings import EngineSettings
 from backends.vlm.internvl import InternVL
 from backends.vlm.llama_vision import LlamaVision
+from backends.vlm.model import VlmModel
+from backends.vlm.repetition import RepetitionRule
 from backends.vlm.requests import Decoded
 
 WORDS = [
@@ -36,6 +42,32 @@ WORDS = [
     "as",
     "printed.",
 ]
+
+SETTINGS = EngineSettings(
+    slots=3,
+    slot_tokens=640,
+    answer_tokens=32,
+    patience_s=0.0,
+    repetition=RepetitionRule(longest_period=0),
+    on_death=lambda cause: None,
+)
+
+
+@contextmanager
+def models(family):
+    """Gives what makes a model with an engine of some settings; in the end every slot of each is free."""
+    made = []
+
+    def make(timeout_s=None, of=family, **settings):
+        engine = Engine(of, dataclasses.replace(SETTINGS, **settings)).start()
+        made.append(engine)
+        return VlmModel("tiny", of, engine, timeout_s)
+
+    yield make
+    for engine in made:
+        if engine._rounds is not None:
+            assert_nothing_held(engine)
+        engine.close()
 
 
 def real_family(folder):
