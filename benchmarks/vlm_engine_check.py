@@ -38,7 +38,7 @@ def check(world: w.World, documents: int) -> Iterator[Row]:
     yield from real_shapes(world)
 
 
-GPU_TESTS = ("tests/test_vlm_gpu.py",)
+GPU_TESTS = ("tests/test_vlm_gpu.py", "tests/test_vlm_tails_gpu.py")
 
 
 def gpu_tests(world: w.World, documents: int) -> Iterator[Row]:
@@ -94,6 +94,8 @@ def _operations(world: w.World, dtype: torch.dtype) -> dict[str, Callable[[Kerne
     logits = noise(rows, 500 if world.smoke else 151_674) * 3
     prompt = noise(2, 30, heads, dim)
     turn = (noise(30, dim // 2).repeat(1, 2), noise(30, dim // 2).repeat(1, 2))
+    slots = lengths.new_tensor([2, 0])
+    seen = lengths.new_tensor([[0], [length - 30]]) + torch.arange(1, 31, device=world.device)
 
     def written(kernels: Kernels) -> list[Tensor]:
         own_keys, own_values = keys.clone(), values.clone()
@@ -112,6 +114,7 @@ def _operations(world: w.World, dtype: torch.dtype) -> dict[str, Callable[[Kerne
         "rotate_and_write": written,
         "rotate_prompt": lambda k: [k.rotate_prompt(prompt.clone(), turn)],
         "attend": lambda k: [k.attend(head_states.query, keys, values, lengths, dim**-0.5, length)],
+        "attend_tails": lambda k: [k.attend_tails(prompt, keys, values, slots, seen, dim**-0.5, length)],
         "gate": lambda k: [k.gate(gates[:, :width], gates[:, width:], nn.SiLU())],
         "scores": scored,
     }

@@ -70,9 +70,9 @@ def models(family):
         engine.close()
 
 
-def real_family(folder):
+def real_family(folder, device="cpu"):
     """Return the family of a tiny checkpoint, with its own processor."""
-    loaded = transformers.AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+    loaded = transformers.AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval().to(device)
     kind = InternVL if loaded.config.model_type == "internvl" else LlamaVision
     return kind.of(loaded, transformers.AutoProcessor.from_pretrained(folder))
 
