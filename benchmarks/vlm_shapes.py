@@ -40,7 +40,7 @@ def internvl3_2b() -> transformers.PretrainedConfig:
             "num_attention_heads": 12,
             "num_key_value_heads": 2,
             "max_position_embeddings": 32_768,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1_000_000.0},
+            "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1_000_000.0, "factor": 2.0},
             "tie_word_embeddings": False,
         },
         vision_config={

@@ -24,6 +24,7 @@ from backends.vlm.kernels import Kernels, TorchKernels
 from backends.vlm.memory import affordable_slots, release
 from backends.vlm.reading import EngineStats, Reading, Remake
 from backends.vlm.requests import Decoded, HeldSlot, Prepared
+from backends.vlm.rotary import fix_rotary
 from backends.vlm.rounds import Rounds
 from backends.vlm.sampling import Sampling
 from router.errors import BackendError, ExtractionError, RetryableError
@@ -201,6 +202,7 @@ class Engine:
         if device.type == "cuda":
             torch.cuda.set_device(device)
             torch.cuda.synchronize(device)  # the weights were made on another stream
+        fix_rotary(self._family.text_model, self.settings.slot_tokens)
         kernels: Kernels = TorchKernels()
         if self.settings.fused:
             kernels = best_kernels(device)
