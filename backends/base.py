@@ -168,7 +168,10 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class EngineState:
-    """What an engine is doing now, and what it did since its start; `memory_bytes` is None where it has no own."""
+    """What an engine is doing now, and what it did since its start; `memory_bytes` is None where it has no own.
+
+    `captured`: shapes of steps that are replayed as CUDA graphs; none on a CPU, or where a capture failed.
+    """
 
     slots: int = 0
     busy: int = 0
@@ -176,6 +179,8 @@ class EngineState:
     documents: int = 0
     tokens: int = 0
     out_of_memory: int = 0
+    captured: int = 0
+    capture_failures: int = 0
     memory_bytes: int | None = None
 
 

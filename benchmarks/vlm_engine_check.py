@@ -38,7 +38,7 @@ def check(world: w.World, documents: int) -> Iterator[Row]:
     yield from real_shapes(world)
 
 
-GPU_TESTS = ("tests/test_vlm_gpu.py", "tests/test_vlm_tails_gpu.py")
+GPU_TESTS = ("tests/test_vlm_gpu.py", "tests/test_vlm_tails_gpu.py", "tests/test_vlm_rotary_gpu.py")
 
 
 def gpu_tests(world: w.World, documents: int) -> Iterator[Row]:

@@ -14,12 +14,14 @@ _GAUGES = {
     "docroute_model_slots": ("slots", "Requests that the model reads at once."),
     "docroute_model_slots_busy": ("busy", "Slots with a request now."),
     "docroute_model_waiting": ("waiting", "Requests without a slot."),
+    "docroute_model_captured": ("captured", "Shapes of steps that are replayed as CUDA graphs."),
     "docroute_model_memory_bytes": ("memory_bytes", "Device memory that this process holds."),
 }
 _COUNTERS = {
     "docroute_model_documents": ("documents", "Answers that the model has ended."),
     "docroute_model_tokens": ("tokens", "Tokens of these answers."),
     "docroute_model_out_of_memory": ("out_of_memory", "Groups of requests for which memory was short."),
+    "docroute_model_capture_failures": ("capture_failures", "Captures of steps as CUDA graphs that failed."),
 }
 
 

@@ -31,9 +31,10 @@ class VlmSettings:
     """All that may be set of a lane.
 
     `checkpoint`, `revision`, `device`, `precision`, `remote_code`: see `loading.LoadSettings`. `download`: fetch a hub
-    id that is not here yet. `slots`, `slot_tokens`, `answer_tokens`, `temperature`, `top_p`: see `EngineSettings`; a
-    prompt may have what an answer leaves of a slot. `min_tiles`, `max_tiles`, `readable_glyph_px`: see `TileLimits`.
-    `timeout_s` bounds a document's reading. `second_reading`: never, uncertain or always, in `ocr_processes` processes.
+    id that is not here yet. `slots`, `slot_tokens`, `answer_tokens`, `temperature`, `top_p`, `uncaptured`: see
+    `EngineSettings`; a prompt may have what an answer leaves of a slot. `min_tiles`, `max_tiles`, `readable_glyph_px`:
+    see `TileLimits`. `timeout_s` bounds a document's reading. `second_reading`: never, uncertain or always, in
+    `ocr_processes` processes.
     """
 
     checkpoint: str
@@ -50,6 +51,7 @@ class VlmSettings:
     readable_glyph_px: float = 8.0
     temperature: float = 0.0
     top_p: float = 1.0
+    uncaptured: bool = False
     timeout_s: float | None = 300.0
     max_pages: int = MAX_IMAGES
     second_reading: str = "uncertain"
@@ -176,6 +178,7 @@ def create_internvl3(
     readable_glyph_px: float = 8.0,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    uncaptured: bool = False,
     timeout_s: float | None = 300.0,
     max_pages: int = 20,
     second_reading: str = "uncertain",
@@ -198,6 +201,7 @@ def create_llama_vision(
     max_tiles: int = 4,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    uncaptured: bool = False,
     timeout_s: float | None = 600.0,
     max_pages: int = 8,
     second_reading: str = "uncertain",

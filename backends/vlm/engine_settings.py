@@ -32,8 +32,8 @@ class EngineSettings:
     attention is captured for where it cannot stop at the filled length. `spare_bytes`: device memory left to others.
     `overlap`: prefill beside decoding, CUDA only. `fused`: call the layers in fewer operations, with fused kernels
     where there are any; `capture`: capture steps as CUDA graphs; neither works with weights that are fetched from the
-    host. `random`: capture steps that draw at random too (they run uncaptured otherwise). `stalled_s`: how long a round
-    may take.
+    host. `random`: capture steps that draw at random too (they run uncaptured otherwise). `uncaptured`: read on where a
+    capture fails, slower, instead of refusing to. `stalled_s`: how long a round may take.
     """
 
     slots: int = 64
@@ -52,6 +52,7 @@ class EngineSettings:
     fused: bool = True
     capture: bool = True
     random: bool = False
+    uncaptured: bool = False
     stalled_s: float = 120.0
     on_death: Callable[[BaseException], None] = end_process
 

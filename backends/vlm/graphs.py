@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
+from router.errors import BackendError
+
 StepFunction = Callable[[int, int, bool], None]
 """Runs a step on the first `rows` slots, reading at most `longest` positions, drawing at random or not."""
 
@@ -41,7 +43,10 @@ class StepRunner:
         return StepShape(fitting_rows, next(n for n in self._lengths if n >= longest), random)
 
     def capture(self, random: bool = False) -> None:
-        """Capture every shape, largest first so that the smaller ones fit into its memory; rows must be idle."""
+        """Capture every shape, largest first so that the smaller ones fit into its memory; rows must be idle.
+
+        Raises `BackendError` where a step cannot be captured; then none is, and the device is usable as before.
+        """
         pool = torch.cuda.graph_pool_handle()
         stream = torch.cuda.Stream(priority=-1)  # a captured kernel keeps the priority of the stream it was captured on
         for rows, longest in itertools.product(reversed(self._rows), reversed(self._lengths)):
@@ -49,15 +54,28 @@ class StepRunner:
                 self._capture(StepShape(rows, longest, drawn), pool, stream)
 
     def _capture(self, shape: StepShape, pool: object, stream: torch.cuda.Stream) -> None:
+        self._warm(shape, stream)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # thread_local: another thread may allocate (a model that loads, a page that is uploaded) meanwhile
+            recorded = torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local")  # type: ignore[arg-type]
+            with torch.cuda.stream(stream), recorded:  # a capture that cannot end leaves its stream the current one
+                self._step(shape.rows, shape.longest, shape.random)
+        except Exception as exc:
+            self._graphs.clear()
+            _close_pool(pool)
+            cause = _first(exc)
+            told = str(cause).partition("\n")[0]
+            raise BackendError(
+                f"a step of {shape.rows} rows cannot be captured as a CUDA graph ({type(cause).__name__}: {told})"
+            ) from exc
+        self._graphs[shape] = graph
+
+    def _warm(self, shape: StepShape, stream: torch.cuda.Stream) -> None:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # the first runs compile kernels and fill workspaces, which a capture cannot
             self._step(shape.rows, shape.longest, shape.random)
         torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        # thread_local: another thread may allocate (a model that loads, a page that is uploaded) meanwhile
-        with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):  # type: ignore[arg-type]
-            self._step(shape.rows, shape.longest, shape.random)
-        self._graphs[shape] = graph
 
     def run(self, shape: StepShape, steps: int) -> None:
         """Queue `steps` steps on the current stream."""
@@ -72,6 +90,23 @@ class StepRunner:
     def captured(self) -> int:
         """Return how many shapes are captured."""
         return len(self._graphs)
+
+
+def _close_pool(pool: object) -> None:
+    """Let the allocator go on after a capture that did not end: torch closes the pool only of one that did."""
+    allocator, device = torch._C, torch.cuda.current_device()
+    try:
+        allocator._cuda_endAllocateToPool(device, pool)  # type: ignore[arg-type]
+    except RuntimeError:
+        return  # it had ended, and its graph gives the pool back
+    allocator._cuda_releasePool(device, pool)  # type: ignore[arg-type]
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return what went wrong first: ending a failed capture fails too, and says only that there was an error."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def row_counts(slots: int, captured: bool) -> list[int]:

@@ -73,6 +73,8 @@ class VlmModel:
             documents=stats.documents,
             tokens=stats.tokens,
             out_of_memory=stats.out_of_memory,
+            captured=stats.captured,
+            capture_failures=stats.capture_failures,
             memory_bytes=torch.cuda.memory_reserved(device) if device.type == "cuda" else None,
         )
 

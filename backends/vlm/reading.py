@@ -94,6 +94,7 @@ class EngineStats:
     steps: int = 0
     prefills: int = 0
     out_of_memory: int = 0
+    capture_failures: int = 0
     slot_s: float = 0.0
     busy_slot_s: float = 0.0
     decoding_slot_s: float = 0.0

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from backends.vlm.attempts import attempt, device_is_lost
+from backends.vlm.capturing import capture
 from backends.vlm.decoder import Copied, Prefilled, SlotDecoder, decoded
 from backends.vlm.engine_settings import EngineSettings
 from backends.vlm.family import Family
@@ -67,7 +68,8 @@ class Rounds:
         self._ahead = 1 if self._decoder.main is not None else 0
         self._free = list(range(slots))
         self._freed_s = deque([self._clock()] * slots)
-        self._stats.slots, self._stats.captured = slots, self._decoder.capture(self._settings.random)
+        self._stats.slots = slots
+        self._stats.captured = capture(self._decoder, self._settings, self._stats, self._family.device)
 
     @property
     def idle(self) -> bool:

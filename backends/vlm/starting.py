@@ -71,6 +71,7 @@ def _engine_settings(settings: VlmSettings, loaded: Loaded) -> EngineSettings:
             # weights that are fetched from the host cannot be captured, nor read past their modules
             fused=not loaded.offloaded,
             capture=not loaded.offloaded,
+            uncaptured=settings.uncaptured,
         )
     except ValueError as exc:
         raise BackendError(str(exc)) from exc
