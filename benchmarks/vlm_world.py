@@ -87,9 +87,12 @@ def tiny_folder(name: str) -> Path:
 def _tiny_family(folder: Path, name: str, device: torch.device, limits: TileLimits) -> Any:
     from backends.vlm.internvl import InternVL
     from backends.vlm.llama_vision import LlamaVision
+    from benchmarks.vlm_shapes import SHAPES
 
+    config: Any = transformers.AutoConfig.from_pretrained(folder)
+    config.text_config.rope_parameters = SHAPES[name][0]().text_config.rope_parameters
     models: Any = transformers.AutoModelForImageTextToText
-    model = models.from_pretrained(folder, dtype=torch.float32).eval().to(device)
+    model = models.from_pretrained(folder, config=config, dtype=torch.float32).eval().to(device)
     processor = transformers.AutoProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
     return (InternVL if name == INTERNVL else LlamaVision).of(model, processor, limits)
 

@@ -103,9 +103,7 @@ def test_a_full_pipe_loses_reports_holds_nothing_up_and_counts_them():
 
 class EngineStandIn:
     said = None
-    held = EngineState(
-        slots=64, busy=50, waiting=3, documents=10, tokens=2000, captured=7, capture_failures=1, memory_bytes=1024
-    )
+    held = EngineState(64, 50, waiting=3, documents=10, tokens=2000, captured=7, capture_failures=1, memory_bytes=1024)
 
     def load(self):
         pass
@@ -144,8 +142,7 @@ def test_a_model_says_what_it_is_and_what_its_engine_is_doing():
     assert found["docroute_model_waiting", "deep"] == 3
     assert found["docroute_model_memory_bytes", "deep"] == 1024
     assert found["docroute_model_tokens_total", "deep"] == 2000
-    assert found["docroute_model_captured", "deep"] == 7
-    assert found["docroute_model_capture_failures_total", "deep"] == 1
+    assert (found["docroute_model_captured", "deep"], found["docroute_model_capture_failures_total", "deep"]) == (7, 1)
     model.held = EngineState(slots=8)  # on a CPU there is no memory of its own
     assert ("docroute_model_memory_bytes", "deep") not in values(monitoring.metrics.registry)
 
