@@ -5,11 +5,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'vlm' is not installed")
 
 from test_vlm_rotary import asked  # noqa: E402
-from tiny_checkpoints import make_internvl, make_llama_vision  # noqa: E402
 from vlm_rotary_world import KNOWN, family_of  # noqa: E402
 
 from backends.vlm.engine import Engine  # noqa: E402
 from backends.vlm.engine_settings import EngineSettings  # noqa: E402
+from benchmarks.checkpoints.internvl import make_internvl  # noqa: E402
+from benchmarks.checkpoints.llama_vision import make_llama_vision  # noqa: E402
 from router.errors import BackendError  # noqa: E402
 
 pytestmark = [

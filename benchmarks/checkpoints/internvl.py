@@ -79,25 +79,29 @@ def _config(tile_px: int) -> dict[str, Any]:
         },
         "torch_dtype": "bfloat16",
         "transformers_version": "4.52.0.dev0",
-        "vision_config": {
-            "attention_bias": True,
-            "hidden_size": 32,
-            "image_size": [tile_px, tile_px],
-            "intermediate_size": 48,
-            "layer_scale_init_value": 0.1,
-            "model_type": "internvl_vision",
-            "norm_type": "layer_norm",
-            "num_attention_heads": 2,
-            "num_channels": 3,
-            "num_hidden_layers": 2,
-            "patch_size": [PATCH_PX, PATCH_PX],
-            "use_absolute_position_embeddings": True,
-            "use_mask_token": False,
-            "use_mean_pooling": True,
-            "use_qk_norm": False,
-        },
+        "vision_config": _vision(tile_px),
         "vision_feature_layer": -1,
         "vision_feature_select_strategy": "default",
+    }
+
+
+def _vision(tile_px: int) -> dict[str, Any]:
+    return {
+        "attention_bias": True,
+        "hidden_size": 32,
+        "image_size": [tile_px, tile_px],
+        "intermediate_size": 48,
+        "layer_scale_init_value": 0.1,
+        "model_type": "internvl_vision",
+        "norm_type": "layer_norm",
+        "num_attention_heads": 2,
+        "num_channels": 3,
+        "num_hidden_layers": 2,
+        "patch_size": [PATCH_PX, PATCH_PX],
+        "use_absolute_position_embeddings": True,
+        "use_mask_token": False,
+        "use_mean_pooling": True,
+        "use_qk_norm": False,
     }
 
 

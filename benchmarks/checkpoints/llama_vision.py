@@ -78,24 +78,28 @@ def _config(tile_px: int) -> dict[str, Any]:
         },
         "torch_dtype": "bfloat16",
         "transformers_version": "4.45.0.dev0",
-        "vision_config": {
-            "attention_heads": 2,
-            "hidden_act": "gelu",
-            "hidden_size": 32,
-            "image_size": tile_px,
-            "intermediate_layers_indices": [0, 2],
-            "intermediate_size": 48,
-            "max_num_tiles": 4,
-            "model_type": "mllama_vision_model",
-            "norm_eps": 1e-05,
-            "num_channels": 3,
-            "num_global_layers": 1,
-            "num_hidden_layers": 3,
-            "patch_size": PATCH_PX,
-            "supported_aspect_ratios": RATIOS,
-            "torch_dtype": "bfloat16",
-            "vision_output_dim": 32 * 3,
-        },
+        "vision_config": _vision(tile_px),
+    }
+
+
+def _vision(tile_px: int) -> dict[str, Any]:
+    return {
+        "attention_heads": 2,
+        "hidden_act": "gelu",
+        "hidden_size": 32,
+        "image_size": tile_px,
+        "intermediate_layers_indices": [0, 2],
+        "intermediate_size": 48,
+        "max_num_tiles": 4,
+        "model_type": "mllama_vision_model",
+        "norm_eps": 1e-05,
+        "num_channels": 3,
+        "num_global_layers": 1,
+        "num_hidden_layers": 3,
+        "patch_size": PATCH_PX,
+        "supported_aspect_ratios": RATIOS,
+        "torch_dtype": "bfloat16",
+        "vision_output_dim": 32 * 3,
     }
 
 
