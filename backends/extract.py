@@ -1,29 +1,22 @@
-"""A generating model made into a lane: prompt, answers, readings with confidence. Knows no particular model."""
+"""A generating model made into a lane: questions, answers, readings with confidence. Knows no particular model."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from backends.answers import parse_answer
-from backends.base import (
-    EngineModel,
-    ExtractionRequest,
-    Generation,
-    GenerationRequest,
-    LoadableModel,
-    Model,
-    PagedModel,
-)
+from backends.base import EngineModel, ExtractionRequest, GenerationRequest, LoadableModel, Model, PagedModel
+from backends.dialogues import converse
 from backends.field_answers import Part
 from backends.page_merge import merge_parts, worst_finish
-from backends.prompts import AnswerForm, answer_tokens, build_prompt, json_schema, prompt_version
+from backends.prompts import AnswerForm, fields_prompt, prompt_version
+from backends.questions import PartReading, Said, captions
 from backends.second_reading import SecondReader
-from router.errors import ExtractionError
+from backends.table_values import table_value
 from router.features import text_layer_glyph_px
-from router.schema import AUTO, Schema, builtin, builtin_names
+from router.schema import AUTO, FieldSpec, Schema, builtin, builtin_names
 from router.types import Extraction, FieldValue, Page, Provenance
 
 MAX_IMAGES = 8
@@ -59,70 +52,81 @@ class ModelLane:
     def extract(self, request: ExtractionRequest) -> Extraction:
         """Return one `FieldValue` for every wanted field; raise `ExtractionError` or `RetryableError`.
 
-        A document of blank pages is answered without asking the model, which would invent. With schema `auto` the
-        answer's own `document_type` chooses the schema. A field that the model gave no readable answer to is unknown.
+        A document of blank pages is answered without asking the model, which would invent. With schema `auto` the model
+        is asked for the kind of document first. A field that it gave no readable answer to is unknown.
         """
         started = time.perf_counter()
-        wanted = request.wanted()
         readable = [page for page in request.document.pages if not page.blank]
         if not readable:
             schema = request.schema if request.schema.name != AUTO else _default_schema()
             return self._blank(request, schema)
-        parts = self._ask(request, wanted, readable[: self.max_pages])
-        schema, wanted = _narrow(request.schema, parts, wanted)
-        fields = {name: merge_parts([part.read(schema.field(name)) for part in parts]) for name in wanted}
+        parts = self._read(request, readable[: self.max_pages])
+        shown = {"pages_left_out": float(len(readable) - self.max_pages)} if len(readable) > self.max_pages else {}
+        fields = {name: self._value(request, name, parts, shown) for name in parts[0].wanted}
+        schema = parts[0].schema
         if self.second is not None:
             fields = self.second.confirm(fields, schema, request.document.pages, request.pages)
-        generations = [part.generation for part in parts]
+        generations = [generation for part in parts for generation in part.generations]
         prompts = [g.prompt_tokens for g in generations if g.prompt_tokens is not None]
         return Extraction(
             document_id=request.document.id,
             tier=request.tier,
             schema_name=schema.name,
             fields=fields,
-            finish_reason=worst_finish([_finish(part) for part in parts]),
+            finish_reason=worst_finish([_finish(said) for part in parts for said in part.answers] or ["stop"]),
             prompt_tokens=sum(prompts) if prompts else None,
             completion_tokens=sum(len(g.tokens) for g in generations) or None,
             elapsed_ms=(time.perf_counter() - started) * 1000,
         )
 
-    def _ask(self, request: ExtractionRequest, wanted: tuple[str, ...], shown: Sequence[Page]) -> list[Part]:
-        """Show the pages in one prompt, or in several where the model cannot take them all at once."""
-        ask = GenerationRequest(
-            prompt=build_prompt(request.schema, wanted, self.form),
+    def _read(self, request: ExtractionRequest, shown: Sequence[Page]) -> list[PartReading]:
+        """Ask about all pages: in one dialogue, or in several where they do not go into one prompt."""
+        parts = self._parts(request, shown)
+        if request.schema.name == AUTO:  # the first pages tell what the questions about the others are
+            first, *others = parts
+            converse(self.model, [first.dialogue()])
+            for part in others:
+                part.narrow(first.schema)
+            parts_left = others
+        else:
+            parts_left = parts
+        if parts_left:
+            converse(self.model, [part.dialogue() for part in parts_left])
+        return parts
+
+    def _parts(self, request: ExtractionRequest, shown: Sequence[Page]) -> list[PartReading]:
+        wanted, count = request.wanted(), len(request.document.pages)
+        base = GenerationRequest(
+            prompt=fields_prompt(request.schema, wanted, self.form),  # the longest of all: parts are made to hold it
             images=tuple(request.pages.image(page.number) for page in shown),
-            max_tokens=answer_tokens(request.schema, wanted),
+            max_tokens=1,
             document_id=request.document.id,
             filename=PurePath(request.document.uri).name,
             tier=request.tier,
             glyph_heights_px=tuple(text_layer_glyph_px(page) for page in shown),
-            answer_schema=json_schema(request.schema, wanted) if self.form == "json" else None,
+            captions=captions(shown, count),
         )
-        asks = self.model.split(ask) if isinstance(self.model, PagedModel) else (ask,)
-        answers = self.model.generate_batch(asks)
-        if len(answers) != len(asks):
-            raise ExtractionError(f"{self.model.name} gave {len(answers)} answers to {len(asks)} requests")
-        left_out = sum(not page.blank for page in request.document.pages) - len(shown)
         parts, first = [], 0
-        for part, answer in zip(asks, answers, strict=True):
-            pages = tuple(shown[first : first + len(part.images)])
-            first += len(part.images)
-            parts.append(self._part(request, wanted, pages, answer, left_out))
+        for ask in self.model.split(base) if isinstance(self.model, PagedModel) else (base,):
+            pages = tuple(shown[first : first + len(ask.images)])
+            first += len(ask.images)
+            asked = replace(ask, captions=captions(pages, count))
+            parts.append(PartReading(pages, count, asked, request.schema, wanted, self.form))
         return parts
 
-    def _part(
-        self,
-        request: ExtractionRequest,
-        wanted: tuple[str, ...],
-        pages: tuple[Page, ...],
-        answer: Generation,
-        left_out: int,
-    ) -> Part:
-        if left_out:
-            signals = dict(answer.signals) | {"pages_left_out": float(left_out)}
-            answer = _with_signals(answer, signals)
-        parsed = parse_answer(answer.text, wanted, answer.finish_reason not in ("stop", "refusal"))
-        return Part(pages, answer, parsed, self._source(request))
+    def _value(
+        self, request: ExtractionRequest, name: str, parts: Sequence[PartReading], shown: dict[str, float]
+    ) -> FieldValue:
+        spec, source = parts[0].schema.field(name), self._source(request)
+        if spec.kind == "table":
+            tables = [table for part in parts for table in part.tables[name]]
+            return table_value(spec, tables, source, {**parts[0].shown_signals(), **shown})
+        return merge_parts([self._read_part(part, spec, source, shown) for part in parts])
+
+    def _read_part(self, part: PartReading, spec: FieldSpec, source: Provenance, shown: dict[str, float]) -> FieldValue:
+        said = part.said_of(spec.name)
+        generation = replace(said.generation, signals={**said.generation.signals, **shown})
+        return Part(part.pages, generation, said.parsed, source).read(spec)
 
     def _blank(self, request: ExtractionRequest, schema: Schema) -> Extraction:
         wanted = [n for n in schema.names() if n in request.wanted()]
@@ -142,31 +146,13 @@ class ModelLane:
         )
 
 
-def _finish(part: Part) -> str:
-    if part.parsed.fields:
-        return part.generation.finish_reason
-    if part.parsed.refused:
+def _finish(said: Said) -> str:
+    if said.parsed.fields:
+        return said.generation.finish_reason
+    if said.parsed.refused:
         return "refusal"
-    return "error" if part.generation.finish_reason == "stop" else part.generation.finish_reason
-
-
-def _with_signals(answer: Generation, signals: dict[str, float]) -> Generation:
-    return Generation(**{**answer.__dict__, "signals": signals})
+    return "error" if said.generation.finish_reason == "stop" else said.generation.finish_reason
 
 
 def _default_schema() -> Schema:
     return builtin(next(name for name in builtin_names() if name != AUTO))
-
-
-def _narrow(schema: Schema, parts: Sequence[Part], wanted: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
-    """Choose the schema that `auto` left open: by the first answered document type, else by the answered fields."""
-    if schema.name != AUTO:
-        return schema, wanted
-    said = (part.parsed.fields.get("document_type") for part in parts)
-    named = ((answer.raw or "").lower().replace(" ", "_") for answer in said if answer)
-    name = next((name for name in named if name in builtin_names() and name != AUTO), None)
-    if name is None:
-        answered = {n for part in parts for n, a in part.parsed.fields.items() if a.raw is not None}
-        name = max((n for n in builtin_names() if n != AUTO), key=lambda n: len(answered & set(builtin(n).names())))
-    chosen = builtin(name)
-    return chosen, tuple(n for n in chosen.names() if n in wanted)

@@ -130,7 +130,11 @@ def _speak(request: GenerationRequest, scripted: dict[str, str], reason: str) ->
     """Write the answer token by token, so that log-probabilities line up with values as a real model's do."""
     tokens: list[str] = []
     logprobs: list[float] = []
-    for name, kind in _FIELD_LINE.findall(request.prompt):
+    asked = _FIELD_LINE.findall(request.prompt)
+    if not asked:  # which kind of document it is
+        kind = scripted.get("document_type", "receipt")
+        return Generation(kind, reason, (kind, ""), (math.log(0.99), 0.0), len(request.prompt.split()))
+    for name, kind in asked:
         invented = _invent(request, name, kind)
         if name in scripted:
             invented = Invented(scripted[name], 0.98)

@@ -68,13 +68,16 @@ def _tokens(logprobs: Any, text: str) -> tuple[tuple[str, ...], tuple[float, ...
         margins = [_margin(entry) for entry in entries]
     except (KeyError, TypeError, ValueError, AttributeError):
         return (), (), ()
-    while pieces and len("".join(pieces)) > len(text):
-        pieces.pop()  # end tokens that the text does not show
-    if "".join(pieces) != text:
-        return (), (), ()
     count = len(pieces)
+    while count and len("".join(pieces[:count])) > len(text):
+        count -= 1  # end tokens that the text does not show
+    if "".join(pieces[:count]) != text:
+        return (), (), ()
+    if count < len(pieces):
+        pieces[count] = ""  # the first of them ended the answer
+        count += 1
     known = tuple(margin for margin in margins[:count] if margin is not None)
-    return tuple(pieces), tuple(values[:count]), known if len(known) == count else ()
+    return tuple(pieces[:count]), tuple(values[:count]), known if len(known) == count else ()
 
 
 def _margin(entry: Mapping[str, Any]) -> float | None:

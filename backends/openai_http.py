@@ -59,7 +59,13 @@ class OpenAIModel:
         size, glyphs = self._images.per_prompt, request.glyph_heights_px
         starts = range(0, len(request.images), size)
         return tuple(
-            replace(request, images=request.images[i : i + size], glyph_heights_px=glyphs[i : i + size]) for i in starts
+            replace(
+                request,
+                images=request.images[i : i + size],
+                glyph_heights_px=glyphs[i : i + size],
+                captions=request.captions[i : i + size],
+            )
+            for i in starts
         )
 
     def generate_batch(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
@@ -89,10 +95,10 @@ class OpenAIModel:
                 )
 
     def _body(self, request: GenerationRequest) -> dict[str, Any]:
-        pages = [{"type": "image_url", "image_url": {"url": self._data_url(image)}} for image in request.images]
+        # pages first: a server that keeps what it made of a prompt's beginning reads them once for all questions
         body: dict[str, Any] = {
             "model": self.name,
-            "messages": [{"role": "user", "content": [*pages, {"type": "text", "text": request.prompt}]}],
+            "messages": [{"role": "user", "content": [*self._pages(request), _text(request.prompt)]}],
             "max_tokens": request.max_tokens,
             "temperature": 0.0,
             "logprobs": True,
@@ -102,6 +108,14 @@ class OpenAIModel:
             form = {"name": "fields", "schema": dict(request.answer_schema), "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
         return body
+
+    def _pages(self, request: GenerationRequest) -> list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = []
+        for place, image in enumerate(request.images):
+            if request.captions:
+                parts.append(_text(request.captions[place]))
+            parts.append({"type": "image_url", "image_url": {"url": self._data_url(image)}})
+        return parts
 
     def _data_url(self, image: Rgb) -> str:
         scale = self._images.max_side_px / max(image.shape[:2])
@@ -161,6 +175,10 @@ def create(
         form="json" if form == "json" else "lines",
         second=second_reader(second_reading, ocr_processes),
     )
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
 
 
 def _address(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Readings of one field from several parts of a document -> one reading. Pure: knows no model, page or prompt.
+"""Readings of one field from several parts of a document -> one reading. Pure: knows no table, model, page or prompt.
 
 A document whose pages do not go into one prompt is read part by part, and each part answers for itself.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from router.normalise import fold
-from router.types import FieldValue
+from router.types import FieldValue, is_silent
 
 FINISH_ORDER = ("refusal", "error", "cancelled", "deadline", "repetition", "length", "stop")
 """From the worst."""
@@ -17,18 +17,16 @@ FINISH_ORDER = ("refusal", "error", "cancelled", "deadline", "repetition", "leng
 def merge_parts(readings: Sequence[FieldValue]) -> FieldValue:
     """Return one reading of a field from those of a document's parts, in page order.
 
-    A table's rows are put together. Of other values the most probable stays, with the others as alternatives; parts
-    that say the same count once, with the highest probability. Absence is claimed only when every part claims it, and
-    is as sure as the least sure of them: a value may stand on the very page that gave no answer.
+    Of several values the most probable stays, with the others as alternatives; parts that say the same count once, with
+    the highest probability. Absence is claimed only when every part claims it, and is as sure as the least sure of
+    them: a value may stand on the very page that gave no answer.
     """
     if len(readings) == 1:
         return readings[0]
     there = [reading for reading in readings if reading.present]
-    if any(reading.rows for reading in there):
-        return _joined([reading for reading in there if reading.rows])
     if there:
         return _most_probable(there)
-    silent = [reading for reading in readings if _is_silent(reading)]
+    silent = [reading for reading in readings if is_silent(reading)]
     return silent[0] if silent else min(readings, key=_probability)
 
 
@@ -46,22 +44,6 @@ def _most_probable(readings: Sequence[FieldValue]) -> FieldValue:
     # a stable sort: of equally probable values the earlier page's stays
     first, *others = sorted(best.values(), key=_probability, reverse=True)
     return first.model_copy(update={"alternatives": (*first.alternatives, *others)})
-
-
-def _joined(readings: Sequence[FieldValue]) -> FieldValue:
-    confidences = [reading.confidence for reading in readings]
-    known = [confidence for confidence in confidences if confidence is not None]
-    update = {
-        "raw": "\n".join(reading.raw for reading in readings if reading.raw),
-        "rows": tuple(row for reading in readings for row in reading.rows or ()),
-        "confidence": min(known) if len(known) == len(confidences) else None,
-        "page": readings[0].page,
-    }
-    return readings[0].model_copy(update=update)
-
-
-def _is_silent(reading: FieldValue) -> bool:
-    return reading.provenance is not None and "unanswered" in reading.provenance.signals
 
 
 def _probability(reading: FieldValue) -> float:

@@ -85,6 +85,11 @@ def text_layer_glyph_px(page: Page) -> float | None:
     return _GLYPH_OF_WORD * float(np.median(boxes[:, 3])) if len(boxes) else None
 
 
+def text_line_count(page: Page) -> int:
+    """Return the number of lines that a page's own words stand in."""
+    return layout.lines_and_columns(_word_boxes(page))[0] if page.words else 0
+
+
 def _from_picture(view: PageView) -> dict[str, float]:
     glyph = layout.glyph_height_px(view)
     skew = quality.skew_deg(view)

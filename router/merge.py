@@ -21,7 +21,7 @@ from router.confidence import FusionWeights, default_weights, fuse, reading_sign
 from router.schema import FieldSpec, Schema
 from router.settle import settle_balances, settle_tables, settle_totals
 from router.types import Check, Extraction, FieldValue, MergedField, MergeRule, Page, Status, is_silent
-from router.validators import field_checks, validate
+from router.validators import ROWS_COMPLETE, field_checks, validate
 
 __all__ = ["merge_extractions", "same_reading", "status_of"]
 
@@ -51,7 +51,7 @@ def merge_extractions(
     settle_balances(choices, judge)
     checks = validate({name: c.chosen for name, c in choices.items()}, schema, today)
     said = {name: [e.fields[name] for e in (fast, deep) if e and name in e.fields] for name in choices}
-    return {name: _finish(c, said[name], checks[name], judge) for name, c in choices.items()}
+    return {name: _finish(c, said[name], (*c.chosen.checks, *checks[name]), judge) for name, c in choices.items()}
 
 
 def status_of(
@@ -59,15 +59,17 @@ def status_of(
 ) -> tuple[Status, tuple[str, ...]]:
     """Return the document's status and the names of the fields that stay open.
 
-    needs_review: a required field is unresolved, missing, unreadable or below `floor`; done_with_gaps: an optional
-    field is unresolved (so is one that no lane answered), or a required one is claimed to be absent; else done.
+    needs_review: a required field is unresolved, missing, unreadable or below `floor`, or rows of a table are known to
+    be missing; done_with_gaps: an optional field is unresolved (so is one that no lane answered), or a required one is
+    claimed to be absent; else done.
     """
     limit = default_weights().floor if floor is None else floor
     open_required, open_optional, gaps = [], [], False
     for spec in schema.fields:
         field = merged.get(spec.name)
-        if field is None or _is_open(field, limit):
-            if spec.required:
+        cut = field is not None and _lacks_rows(field)
+        if field is None or cut or _is_open(field, limit):
+            if spec.required or cut:
                 open_required.append(spec.name)
             elif field is not None and field.rule == "unresolved":
                 open_optional.append(spec.name)
@@ -77,6 +79,10 @@ def status_of(
     if open_required:
         return "needs_review", names
     return ("done_with_gaps" if open_optional or gaps else "done"), names
+
+
+def _lacks_rows(field: MergedField) -> bool:
+    return any(check.name == ROWS_COMPLETE and check.outcome == "fail" for check in field.chosen.checks)
 
 
 def _is_open(field: MergedField, floor: float) -> bool:
@@ -94,7 +100,7 @@ def _decide(spec: FieldSpec, fast: FieldValue | None, deep: FieldValue | None, j
     choice = Choice(spec, fast, deep, deep, True, "agree")
     if same_reading(spec, fast, deep):
         return choice
-    checks = [field_checks(r, spec, judge.today) for r in (fast, deep)]
+    checks = [(*r.checks, *field_checks(r, spec, judge.today)) for r in (fast, deep)]
     verdicts = [_verdict(c) for c in checks]
     scores = [judge.locate(r, spec)[0] for r in (fast, deep)]
     standing = [_standing(r, s, judge.weights) for r, s in zip((fast, deep), scores, strict=True)]

@@ -17,6 +17,8 @@ from router.identifiers import identifier_checks
 from router.schema import FieldSpec, Schema
 from router.types import Cell, Check, FieldValue
 
+ROWS_COMPLETE = "rows_complete"
+"""The check of a table's reading that fails where its lane knows of rows that it did not read."""
 Fields = Mapping[str, FieldValue]
 Outcome = Literal["pass", "fail", "not_applicable"]
 SUBTOTALS, TAXES, TOTALS = ("subtotal_amount",), ("gst_amount", "tax_amount", "vat_amount"), ("total_amount",)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backends.answers import parse_answer
 from backends.answers.chatter import answer_span, is_refusal
-from backends.prompts import build_prompt, json_schema, prompt_version
+from backends.prompts import fields_prompt, json_schema, prompt_version
 from router.schema import builtin
 
 WANTED = ("supplier_name", "total_amount", "invoice_date")
@@ -125,6 +125,6 @@ def test_the_json_schema_names_every_wanted_field_and_lets_it_be_absent(schema):
 
 def test_each_form_of_answer_has_a_prompt_and_a_version_of_its_own():
     schema = builtin("invoice")
-    prompts = {build_prompt(schema, WANTED, form) for form in ("lines", "json")}
+    prompts = {fields_prompt(schema, WANTED, form) for form in ("lines", "json")}
     assert len(prompts) == len({prompt_version(form) for form in ("lines", "json")}) == 2
     assert all(f"{name} (" in prompt for name in WANTED for prompt in prompts)

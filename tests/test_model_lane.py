@@ -13,7 +13,7 @@ from PIL import Image
 from backends.answers import parse_answer
 from backends.base import ExtractionRequest, Generation
 from backends.extract import ModelLane
-from backends.field_answers import value_signals
+from backends.field_answers import TokenStatistics
 from backends.page_merge import merge_parts, worst_finish
 from backends.prompts import json_schema
 from router.documents import open_document
@@ -59,10 +59,10 @@ def pages_of(count):
     return encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
 
 
-def test_statistics_are_those_of_the_value_s_own_tokens():
+def test_statistics_are_those_of_the_value_s_own_tokens_and_of_the_one_that_ends_it():
     text = "total_amount: 12.50\ninvoice_date: NOT_FOUND"
     at = text.index("12.50")
-    inside = [at <= i < at + 5 for i in range(len(text))]
+    inside = [at <= i < at + 6 for i in range(len(text))]
     generation = Generation(
         text,
         "stop",
@@ -71,7 +71,7 @@ def test_statistics_are_those_of_the_value_s_own_tokens():
         token_entropies=tuple(0.3 if own else 7.0 for own in inside),
         token_margins=tuple(1.5 if own else 0.0 for own in inside),
     )
-    signals = value_signals(generation, parse_answer(text, NAMES).fields["total_amount"])
+    signals = TokenStatistics(generation).of_value(parse_answer(text, NAMES).fields["total_amount"])
     assert signals == pytest.approx(
         {"min_logprob": -0.5, "mean_lowest_logprob": -0.5, "max_entropy": 0.3, "mean_highest_entropy": 0.3,
          "min_margin": 1.5}
@@ -80,7 +80,20 @@ def test_statistics_are_those_of_the_value_s_own_tokens():
 
 def test_a_token_that_holds_the_value_s_beginning_and_what_is_before_it_counts():
     generation = Generation("total_amount: 12.50", "stop", ("total_amount", ": 12", ".50"), (-0.1, -2.0, -0.3))
-    assert value_signals(generation, parse_answer(generation.text, NAMES).fields["total_amount"])["min_logprob"] == -2.0
+    answer = parse_answer(generation.text, NAMES).fields["total_amount"]
+    assert TokenStatistics(generation).of_value(answer)["min_logprob"] == -2.0
+
+
+def test_the_token_that_ends_an_answer_says_whether_its_last_value_is_whole():
+    generation = Generation("total_amount: 12.5", "stop", ("total_amount: ", "12.5", ""), (-0.1, -0.2, -3.0))
+    answer = parse_answer(generation.text, NAMES).fields["total_amount"]
+    assert TokenStatistics(generation).of_value(answer)["min_logprob"] == -3.0
+
+
+def test_the_first_token_of_a_letter_of_several_counts():
+    generation = Generation("supplier_name: é", "stop", ("supplier_name: ", "", "é", ""), (-0.1, -4.0, -0.2, -0.1))
+    answer = parse_answer(generation.text, NAMES).fields["supplier_name"]
+    assert TokenStatistics(generation).of_value(answer)["min_logprob"] == -4.0
 
 
 def test_absence_has_the_probability_of_all_its_tokens():

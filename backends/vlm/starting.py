@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from backends.base import GenerationRequest
-from backends.prompts import build_prompt
+from backends.prompts import fields_prompt
 from backends.vlm.engine import Engine
 from backends.vlm.engine_settings import EngineSettings
 from backends.vlm.loading import Loaded, LoadSettings, load_internvl, load_llama_vision
@@ -80,5 +80,5 @@ def _engine_settings(settings: VlmSettings, loaded: Loaded) -> EngineSettings:
 def _typical(loaded: Loaded) -> Prepared:
     schema = builtin("invoice")
     page = np.full((*TYPICAL_PAGE_PX, 3), 255, np.uint8)
-    prompt = build_prompt(schema, schema.names())
+    prompt = fields_prompt(schema, [spec.name for spec in schema.fields if spec.kind != "table"])
     return loaded.family.prepare(GenerationRequest(prompt, (page,), max_tokens=1, glyph_heights_px=(TYPICAL_GLYPH_PX,)))
