@@ -35,8 +35,8 @@ def read(folder, rope, **changes):
 
 
 def usable():
-    """Allocate, draw, free and capture, as any later work of the process may."""
-    held = torch.randn(1024, 1024, device="cuda")
+    """Allocate, free and capture, as any later work of the process may."""
+    held = torch.arange(1024.0 * 1024, device="cuda")
     stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=stream):
         doubled = held * 2
