@@ -128,3 +128,30 @@ def test_each_form_of_answer_has_a_prompt_and_a_version_of_its_own():
     prompts = {fields_prompt(schema, WANTED, form) for form in ("lines", "json")}
     assert len(prompts) == len({prompt_version(form) for form in ("lines", "json")}) == 2
     assert all(f"{name} (" in prompt for name in WANTED for prompt in prompts)
+
+
+STATEMENT_ROWS = (
+    "01/02/2024 | Coffee | 4.50 |  | ",
+    "02/02/2024 | Salary |  | 900.00 | 1,200.00",
+    "03/02/2024 | Fee | | |",
+)
+STATEMENT_CELLS = [
+    {"date": "01/02/2024", "description": "Coffee", "debit": "4.50"},
+    {"date": "02/02/2024", "description": "Salary", "credit": "900.00", "balance": "1,200.00"},
+    {"date": "03/02/2024", "description": "Fee"},
+]
+
+
+@pytest.mark.parametrize("header", ["", "date | description | debit | credit | balance\n"], ids=["rows", "header"])
+@pytest.mark.parametrize("order", [(0, 1, 2), (0,), (2, 0), (1, 0)], ids=str)
+def test_a_row_whose_last_cell_is_empty_is_whole(header, order):
+    text = header + "\n".join(STATEMENT_ROWS[place] for place in order)
+    answer = parse_answer(text, ("transactions",)).fields["transactions"]
+    assert (answer.whole, list(answer.rows)) == (True, [STATEMENT_CELLS[place] for place in order])
+
+
+@pytest.mark.parametrize("row", ["| 01/02/2024 | Coffee | 4.50 | 9.00 |", "01/02/2024 | Coffee | 4.50 | 9.00 |"])
+def test_a_row_that_lacks_a_cell_is_not_filled_up_where_pipes_close_the_lines(row):
+    whole = "02/02/2024 | Salary | 1.00 | 900.00 | 1,200.00 |"
+    answer = parse_answer(f"{whole}\n{row}", ("transactions",)).fields["transactions"]
+    assert (answer.whole, len(answer.rows)) == (False, 1)

@@ -150,7 +150,10 @@ def delimited_rows(rows: Rows, lines: Sequence[list[Span]], positional: bool) ->
     """Add rows of cells: the first line is the header, or there is none and each line has every column in order."""
     columns = rows.names.column_names(rows.table)
     header: list[str | None] | None = None
-    for cells in lines:
+    closed = {len(cells) for cells in lines if _is_closed(rows.text, cells)}
+    for told in lines:
+        width = len(header or columns)
+        cells = told if width in closed else _with_last(rows.text, told, width)
         keys = [rows.names.column(spoken(rows.text[s:e]), rows.table) for s, e in cells]
         if header is None and sum(key is not None for key in keys) >= min(2, len(cells)) and any(keys):
             header = keys
@@ -167,3 +170,18 @@ def delimited_rows(rows: Rows, lines: Sequence[list[Span]], positional: bool) ->
         pairs = [(h, s, e, False) for h, (s, e) in zip(header, cells, strict=True) if h]
         if not rows.add(pairs, cells[-1][1]):
             return
+
+
+def _with_last(text: str, cells: list[Span], width: int) -> list[Span]:
+    """Return the cells of a row with its last one, where that is empty and the pipe before it seems to close the line.
+
+    A line that a pipe opens is closed by it; so are all lines of a table where those with every cell are.
+    """
+    if len(cells) != width - 1 or not _is_closed(text, cells) or text.endswith("|", 0, cells[0][0]):
+        return cells
+    end = cells[-1][1] + 1
+    return [*cells, (end, end)]
+
+
+def _is_closed(text: str, cells: list[Span]) -> bool:
+    return bool(cells) and text.startswith("|", cells[-1][1])
