@@ -28,7 +28,7 @@ from backends.ocr.processes import second_reader
 from backends.openai_answers import ServerLacks, generation, without_optional
 from backends.openai_calls import Caller, CallSettings
 from backends.prompts import AnswerForm
-from router.errors import BackendError, BackendUnavailableError
+from router.errors import BackendError
 from router.types import Rgb
 
 
@@ -149,10 +149,10 @@ def create(
 ) -> ModelLane:
     """Return the lane of a served model; `url` ends before `/chat/completions` (http://host:8000/v1).
 
-    Raises `BackendUnavailableError` without an address and a model, `BackendError` for settings that cannot be.
+    Raises `BackendError` without an address and a model, and for settings that cannot be.
     """
     if not url or not model:
-        raise BackendUnavailableError("openai-http needs the options url (http://host:8000/v1) and model")
+        raise BackendError("openai-http needs the options url (http://host:8000/v1) and model")
     if form not in get_args(AnswerForm):
         raise BackendError(f"unknown form {form!r}; there are {', '.join(get_args(AnswerForm))}")
     least = {"attempts": attempts, "connections": connections, "pages_per_prompt": pages_per_prompt}

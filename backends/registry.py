@@ -13,21 +13,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points, requires
 from types import MappingProxyType
+from typing import Literal
 
 from backends.base import Lane, engine_of
 from router.errors import BackendError, BackendUnavailableError
 
 GROUP = "docroute.backends"
 
+BackendState = Literal["ready", "not installed", "not usable"]
+
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """A registered backend; `hint` says how to install one that is not."""
+    """A registered backend.
+
+    `state`: ready, not installed (a package or a checkpoint is missing) or not usable (what is there, or how it is set,
+    cannot be read with). `detail` says what it is or what is wrong, `hint` what helps.
+    """
 
     name: str
-    installed: bool
+    state: BackendState
     detail: str
     hint: str = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a lane can be made of it."""
+        return self.state == "ready"
 
 
 def names() -> tuple[str, ...]:
@@ -89,10 +101,11 @@ def _info(name: str, options: Mapping[str, object]) -> BackendInfo:
         lane = create(name, options)
     except BackendError as exc:
         detail, _, hint = str(exc).partition("; ")
-        return BackendInfo(name, installed=False, detail=detail, hint=hint)
+        missing = isinstance(exc, BackendUnavailableError)
+        return BackendInfo(name, "not installed" if missing else "not usable", detail, hint)
     engine = engine_of(lane)
     model = f", {engine.facts().name}" if engine is not None else ""
-    return BackendInfo(name, installed=True, detail=f"relative cost {lane.relative_cost:g}{model}")
+    return BackendInfo(name, "ready", f"relative cost {lane.relative_cost:g}{model}")
 
 
 def _registered() -> dict[str, EntryPoint]:

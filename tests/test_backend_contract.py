@@ -22,7 +22,7 @@ from router.types import Extraction
 from workers.pipeline import review_step
 
 SUBSET = ("invoice_date", "total_amount")
-INSTALLED = [info.name for info in registry.available() if info.installed]
+INSTALLED = [info.name for info in registry.available() if info.ready]
 
 
 TINY = {"internvl3": "tiny_internvl", "llama-vision": "tiny_llama_vision"}
@@ -111,7 +111,13 @@ def test_a_missing_package_becomes_an_install_hint(monkeypatch, tmp_path):
     monkeypatch.setattr(registry, "_registered", lambda: {"gone": entry})
     with pytest.raises(BackendUnavailableError, match="pip install no_such_package_here"):
         registry.create("gone")
-    assert [(info.name, info.installed) for info in registry.available()] == [("gone", False)]
+    assert [(info.name, info.state) for info in registry.available()] == [("gone", "not installed")]
+
+
+def test_a_backend_that_lacks_no_package_but_an_option_is_not_usable():
+    (info,) = [info for info in registry.available() if info.name == "openai-http"]
+    assert (info.state, info.ready) == ("not usable", False)
+    assert "needs the options url" in info.detail
 
 
 def test_an_unknown_option_names_the_known_ones():

@@ -202,7 +202,8 @@ def test_what_docroute_backends_calls_ready_loads_and_what_is_not_has_its_advice
     option = "DOCROUTE_LANES__OPTIONS__{}__CHECKPOINT"
     monkeypatch.setenv(option.format("LLAMA_VISION"), str(folders["llama-vision"]))
     told = {}
-    for folder in (folders["internvl3"], early):
+    nowhere = tmp_path / "nowhere"
+    for folder in (folders["internvl3"], early, nowhere):
         monkeypatch.setenv(option.format("INTERNVL3"), str(folder))
         code, out, _ = docroute("backends")
         assert code == 0
@@ -210,6 +211,8 @@ def test_what_docroute_backends_calls_ready_loads_and_what_is_not_has_its_advice
         assert re.search(rf"ready .* {folders['llama-vision'].name} \w{{16}}", lines["llama-vision"])
         told[folder] = lines["internvl3"]
     assert re.search(rf"ready .* {folders['internvl3'].name} \w{{16}}", told[folders["internvl3"]])
+    assert " not usable " in told[early]
+    assert " not installed " in told[nowhere]
     assert "cb57a075" in told[early]
     assert "`hf download OpenGVLab/InternVL3-2B-hf" in told[early]
     for lane, load in (("internvl3", load_internvl), ("llama-vision", load_llama_vision)):

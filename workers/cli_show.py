@@ -13,7 +13,7 @@ from workers.settings import load_settings
 
 
 def backends() -> None:
-    """List the backends, which lane each serves, and how to install a missing one."""
+    """List the backends, which lane each serves, and what helps where one is not installed or not usable."""
     lanes = load_settings().lanes
     used: dict[str, str] = {}
     for lane, name in (("fast", lanes.fast), ("deep", lanes.deep)):

@@ -209,8 +209,8 @@ def backends_table(backends: Iterable[BackendInfo], used: dict[str, str]) -> Tab
     for name in ("backend", "lane", "state", ""):
         table.add_column(name)
     for info in backends:
-        state = Text("ready", style="green") if info.installed else Text("not installed", style="yellow")
-        detail = info.detail if info.installed else f"{info.detail}; {info.hint}" if info.hint else info.detail
+        detail = f"{info.detail}; {info.hint}" if info.hint else info.detail
+        state = Text(info.state, style="green" if info.ready else "yellow")
         table.add_row(Text(info.name), used.get(info.name, ""), state, Text(detail, style="dim"))
     return table
 
