@@ -49,15 +49,20 @@ def stops(*ids):
     return in_copy(lambda copy: variants.change(copy / "generation_config.json", eos_token_id=list(ids)))
 
 
+def written(name, content):
+    return in_copy(lambda copy: variants.replace(copy / name, content))
+
+
 def without(*names):
     return in_copy(lambda copy: [(copy / name).unlink(missing_ok=True) for name in names])
 
 
-def config_of_another_size(folders, lane, to):
-    copy = variants.copy_of(folders[lane], to)
-    text = json.loads((copy / "config.json").read_text())["text_config"]
-    variants.change(copy / "config.json", text_config=text | {"hidden_size": 3584})
-    return copy
+def text(**values):
+    def change_text(copy):
+        own = json.loads((copy / "config.json").read_text())["text_config"]
+        variants.change(copy / "config.json", text_config=own | values)
+
+    return in_copy(change_text)
 
 
 CASES = {
@@ -127,7 +132,9 @@ CASES = {
         in_copy(lambda copy: variants.change(copy / "config.json", vision_config=None)),
         "has no vision_config",
     ),
-    "another size": ("internvl3", config_of_another_size, "embed_tokens.weight is 151674 x 64, not 151674 x 3584"),
+    "another size": ("internvl3", text(hidden_size=3584), "embed_tokens.weight is 151674 x 64, not 151674 x 3584"),
+    "more layers": ("internvl3", text(num_hidden_layers=28), "its config.json: 2 layers of text, not 28"),
+    "fewer layers": ("llama-vision", text(num_hidden_layers=4), "its config.json: 5 layers of text, not 4"),
     "stops at a full stop": ("internvl3", stops(13), r"ends answers at 13 \('\.'\).*<\|im_end\|> is 151645"),
     "stops at a number of another model": ("llama-vision", stops(128_001, 2), r"ends answers at 2 \('#'\)"),
     "stops at no token": ("internvl3", stops(200_000), r"ends answers at 200000 \(no token\)"),
@@ -154,6 +161,23 @@ CASES = {
         in_copy(lambda copy: variants.change(copy / "config.json", vision_config={"image_size": "large"})),
         "image_size",
     ),
+    "empty folder": ("internvl3", lambda f, lane, to: (to.mkdir(), to)[1], "has no readable config.json: it is half"),
+    "a folder for a file": (
+        "internvl3",
+        in_copy(lambda copy: ((copy / "config.json").unlink(), (copy / "config.json").mkdir())),
+        r"no readable config\.json \(Is a directory\)",
+    ),
+    "files that link to themselves": (
+        "llama-vision",
+        in_copy(lambda copy: ((copy / "config.json").unlink(), (copy / "config.json").symlink_to("config.json"))),
+        "no readable config.json .*symbolic links",
+    ),
+    "nested without end": ("internvl3", written("config.json", "[" * 200_000), "config.json is damaged"),
+    "a pointer to a large file": ("internvl3", written("config.json", "version https://git-lfs"), "json is damaged"),
+    "damaged stop tokens": ("internvl3", written("generation_config.json", "{"), "generation_config.json is damaged"),
+    "damaged settings": ("llama-vision", written("tokenizer_config.json", "[]"), "damaged .it holds no object"),
+    "index of no weights": ("llama-vision", written(INDEX, '{"weight_map": ["a"]}'), "half-copied"),
+    "index of numbers": ("llama-vision", written(INDEX, '{"weight_map": {"a": 3}}'), r"half-copied: .* \(3 is one\)"),
     "damaged tokenizer": (
         "llama-vision",
         in_copy(lambda copy: variants.replace(copy / "tokenizer.json", '{"model": 3}')),
@@ -172,6 +196,29 @@ def test_a_folder_that_cannot_be_used_is_told_on_one_line_with_what_helps(case, 
     assert "\n" not in line
     assert str(folder) in line
     assert f'`hf download {LANES[lane]} --exclude "original/*" --local-dir {folder}`' in line
+
+
+@pytest.mark.parametrize("kind", ["yarn", "linear"])
+@pytest.mark.parametrize("lane", LANES)
+def test_rotary_positions_that_no_engine_here_has_are_told_when_the_lane_is_made(kind, lane, folders, tmp_path):
+    scaling = {"rope_type": kind, "factor": 4.0, "original_max_position_embeddings": 8192}
+    folder = text(rope_scaling=scaling)(folders, lane, tmp_path / "checkpoint")
+    with pytest.raises(BackendError, match=rf"{folder} .*of the type '{kind}' are not known; known are default"):
+        registry.create(lane, {"checkpoint": str(folder)})
+
+
+@pytest.mark.parametrize(("lane", "known"), [("internvl3", 32_768), ("llama-vision", 131_072)])
+def test_slots_longer_than_a_checkpoint_s_positions_are_told_when_the_lane_is_made(lane, known, folders):
+    registry.create(lane, {"checkpoint": str(folders[lane]), "slot_tokens": known})
+    with pytest.raises(BackendError, match=f"slots of {known + 1} positions.*set slot_tokens to {known}"):
+        registry.create(lane, {"checkpoint": str(folders[lane]), "slot_tokens": known + 1})
+
+
+@pytest.mark.parametrize("value", ["many", 1.5])
+@pytest.mark.parametrize("option", ["slots", "slot_tokens", "max_tiles"])
+def test_an_option_that_is_no_whole_number_is_told_with_its_name(option, value, folders):
+    with pytest.raises(BackendError, match=f"{option} must be a whole number, not {value!r}"):
+        registry.create("internvl3", {"checkpoint": str(folders["internvl3"]), option: value})
 
 
 @pytest.mark.parametrize("lane", LANES)

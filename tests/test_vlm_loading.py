@@ -199,9 +199,18 @@ def test_an_unknown_precision_is_told(tiny_internvl, settings):
         LoadSettings(str(tiny_internvl), **settings)
 
 
-def test_an_unknown_device_is_told(tiny_internvl):
-    with pytest.raises(BackendError, match="unknown device 'gpu'"):
-        load_internvl(LoadSettings(str(tiny_internvl), device="gpu"))
+@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:first"])
+def test_an_unknown_device_is_told(tiny_internvl, device):
+    with pytest.raises(BackendError, match=f"unknown device '{device}'; there are auto, cpu"):
+        load_internvl(LoadSettings(str(tiny_internvl), device=device))
+
+
+def test_weights_of_other_sizes_than_the_configuration_s_are_told(tiny_internvl, tmp_path):
+    copied = variants.copy_of(tiny_internvl, tmp_path / "checkpoint")
+    vision = json.loads((copied / "config.json").read_text())["vision_config"]
+    variants.change(copied / "config.json", vision_config=vision | {"hidden_size": 64})
+    with pytest.raises(BackendError, match=r"other sizes than its config\.json says; copy it again"):
+        load("internvl", copied)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")

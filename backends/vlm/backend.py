@@ -59,6 +59,10 @@ class VlmSettings:
     relative_cost: float = 1.0
 
     def __post_init__(self) -> None:
+        numbers = ("slots", "slot_tokens", "answer_tokens", "min_tiles", "max_tiles", "max_pages")
+        for name in numbers:
+            if not isinstance(getattr(self, name), int):
+                raise BackendError(f"{name} must be a whole number, not {getattr(self, name)!r}")
         if not 1 <= self.min_tiles <= self.max_tiles:
             raise BackendError(f"max_tiles must be at least min_tiles, which is at least 1, not {self.max_tiles}")
         least = {"slots": self.slots, "max_pages": self.max_pages, "answer_tokens": self.answer_tokens}
@@ -234,7 +238,8 @@ def _identity(settings: VlmSettings, family: Family) -> Identity:
     folder = locate(settings.checkpoint, settings.revision, settings.remote_code, settings.download)
     config = check(folder, family, settings.remote_code)
     if config["model_type"] != REMOTE_CODE:
-        from backends.vlm.processor import ready_processor
+        from backends.vlm.processor import ready_positions, ready_processor
 
         ready_processor(folder, config)
+        ready_positions(folder, settings.slot_tokens)
     return identify(settings.checkpoint, settings.revision, folder)

@@ -7,13 +7,14 @@ is half-copied, another architecture, other sizes than its files have. There is 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backends.vlm.hub import fetch_again
-from backends.vlm.json_files import read_json
+from backends.vlm.json_files import read_part
 from backends.vlm.weight_files import Shapes, rows_and_width, shapes, weight_files
 from router.errors import BackendError
 
@@ -24,6 +25,7 @@ REMOTE_CODE = "internvl_chat"
 EXTRA_ROWS = {"internvl": 0, "mllama": 8}
 """Rows of the embeddings that the output layer does not have, by model type."""
 
+_TEXT_LAYER = re.compile(r"language_model\.(?:model\.)?layers\.(\d+)\.")
 _SAMPLE_BYTES = 1024**2
 _SAMPLES_PER_FILE = 16
 
@@ -39,7 +41,7 @@ class Identity:
 
 def check(folder: Path, expected: str, remote_code: bool = False) -> dict[str, Any]:
     """Return the configuration of a whole checkpoint of the expected `model_type`; raise `BackendError` otherwise."""
-    config = read_json(folder / "config.json")
+    config = read_part(folder / "config.json", expected)
     found = config.get("model_type")
     if found == REMOTE_CODE and expected == "internvl":
         if not remote_code:
@@ -77,7 +79,10 @@ def _check_parts(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _check_sizes(folder: Path, config: Mapping[str, Any]) -> None:
-    """Compare the rows and width of embeddings and output layer with the configuration's, where it names them."""
+    """Compare the rows and width of embeddings and output layer, and the number of layers, with the configuration's.
+
+    Of layers that are too many transformers only writes a log, and reads without them.
+    """
     text, model_type = config["text_config"], str(config["model_type"])
     found = _shapes(folder, model_type)
     rows, width = text.get("vocab_size"), text.get("hidden_size")
@@ -89,6 +94,13 @@ def _check_sizes(folder: Path, config: Mapping[str, Any]) -> None:
                 f"{folder} has weights of another model than its config.json: {name} is {shape[0]} x {shape[-1]}, not "
                 f"{count} x {width}; {fetch_again(folder, model_type)}"
             )
+    layers = {match[1] for name in found if (match := _TEXT_LAYER.search(name))}
+    count = text.get("num_hidden_layers")
+    if layers and count and len(layers) != count:
+        raise BackendError(
+            f"{folder} has weights of another model than its config.json: {len(layers)} layers of text, not {count}; "
+            f"{fetch_again(folder, model_type)}"
+        )
 
 
 def identify(checkpoint: str, revision: str | None, folder: Path) -> Identity:
@@ -114,7 +126,7 @@ def identify(checkpoint: str, revision: str | None, folder: Path) -> Identity:
 def _check_pictures(folder: Path, model_type: str) -> None:
     """Rules for pictures stand in a file of their own, or with the rest of the processor in newer checkpoints."""
     whole = folder / "processor_config.json"
-    if not (whole.is_file() and "image_processor" in read_json(whole)):
+    if not (whole.is_file() and "image_processor" in read_part(whole, model_type)):
         _one_of(folder, model_type, "preprocessor_config.json")
 
 

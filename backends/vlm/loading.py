@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from backends.vlm.checkpoint import NATIVE, REMOTE_CODE, Identity, check, identify
 from backends.vlm.family import Family
-from backends.vlm.hub import locate
+from backends.vlm.hub import fetch_again, locate
 from backends.vlm.internvl import InternVL
 from backends.vlm.json_files import one_line
 from backends.vlm.llama_vision import LlamaVision
@@ -32,6 +33,9 @@ from backends.vlm.tiling import TileLimits
 from backends.vlm.weight_files import rows_and_width, shapes
 from router.errors import BackendError, BackendUnavailableError
 
+_MISMATCH = "ignore_mismatched_sizes"
+"""The option that transformers names where a weight has another shape than the model's."""
+_DEVICE = re.compile(r"cpu|cuda(:\d{1,3})?")
 FAMILIES: Mapping[str, type[InternVL] | type[LlamaVision]] = {"internvl": InternVL, "mllama": LlamaVision}
 
 
@@ -110,10 +114,9 @@ def _device(name: str) -> torch.device:
     there = torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda", torch.cuda.current_device()) if there else torch.device("cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as exc:
-        raise BackendError(f"unknown device {name!r}; there are auto, cpu, cuda and cuda:N") from exc
+    if not _DEVICE.fullmatch(name):
+        raise BackendError(f"unknown device {name!r}; there are auto, cpu, cuda and cuda:N")
+    device = torch.device(name)
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if (device.index or 0) >= count:
@@ -186,7 +189,9 @@ def _model(folder: Path, precision: Precision, device: torch.device) -> Any:
     except ImportError as exc:
         raise BackendUnavailableError(f"{precision} weights need another package: {exc}") from exc
     except (OSError, ValueError, RuntimeError, KeyError) as exc:
-        raise BackendError(f"the weights of {folder} cannot be loaded: {one_line(exc)}") from exc
+        told = "they have other sizes than its config.json says" if _MISMATCH in str(exc) else one_line(exc)
+        advice = fetch_again(folder, config.model_type)
+        raise BackendError(f"the weights of {folder} cannot be loaded: {told}; {advice}") from exc
     keep_unpackable(model)
     return model.eval()
 

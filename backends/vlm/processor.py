@@ -13,7 +13,7 @@ from typing import Any
 
 from backends.vlm.family import END_OF_TURN
 from backends.vlm.hub import fetch_again, fetch_newest
-from backends.vlm.json_files import one_line, read_json
+from backends.vlm.json_files import one_line, read_part
 from backends.vlm.prompting import ChatPrompt
 from backends.vlm.weight_files import rows_and_width, shapes
 from router.errors import BackendError
@@ -44,6 +44,21 @@ def ready_processor(folder: Path, config: Mapping[str, Any]) -> Any:
     return processor
 
 
+def ready_positions(folder: Path, slot_tokens: int) -> None:
+    """Raise `BackendError` where slots cannot have the positions of this checkpoint, as the engine would."""
+    import transformers
+
+    from backends.vlm.rotary import check_positions
+
+    config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    text = config.text_config
+    kind = (getattr(text, "rope_parameters", None) or {}).get("rope_type", "default")
+    try:
+        check_positions(kind, text.max_position_embeddings, slot_tokens)
+    except BackendError as exc:
+        raise BackendError(f"{folder} cannot be read with: {exc}") from exc
+
+
 def _load(folder: Path, model_type: str) -> Any:
     import transformers
 
@@ -57,7 +72,7 @@ def _load(folder: Path, model_type: str) -> Any:
         lacking = _LACKS_TOKEN.search(str(exc))
         if lacking and lacking[1] == "video_token" and model_type == "internvl":
             raise _too_early(folder) from exc
-        made_for = read_json(folder / "tokenizer_config.json").get("processor_class", CLASSES[model_type])
+        made_for = read_part(folder / "tokenizer_config.json", model_type).get("processor_class", CLASSES[model_type])
         told = one_line(exc)
         if lacking or made_for != CLASSES[model_type]:
             told = "its tokenizer is another model's" + (f", without {lacking[1]}" if lacking else f", of a {made_for}")
@@ -138,7 +153,8 @@ def _wrong_template(folder: Path, processor: Any, config: Mapping[str, Any]) -> 
 def _wrong_stops(folder: Path, processor: Any, config: Mapping[str, Any]) -> Iterator[str]:
     """Other stop tokens than the ends of a turn would cut answers off in their middle."""
     tokenizer, written = processor.tokenizer, folder / "generation_config.json"
-    stops = (read_json(written) if written.is_file() else config["text_config"]).get("eos_token_id")
+    own = read_part(written, str(config["model_type"])) if written.is_file() else config["text_config"]
+    stops = own.get("eos_token_id")
     for stop in stops if isinstance(stops, list) else [] if stops is None else [stops]:
         token = tokenizer.convert_ids_to_tokens(stop) if isinstance(stop, int) and 0 <= stop < len(tokenizer) else None
         if token not in (*END_OF_TURN, tokenizer.eos_token):

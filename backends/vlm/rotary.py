@@ -41,15 +41,19 @@ def fix_rotary(text_model: Any, slot_tokens: int) -> None:
 
     Raises `BackendError` where its rotary type is not known here, or where a slot has more positions than it knows.
     """
-    known = int(text_model.config.max_position_embeddings)
+    rotary = text_model.rotary_emb
+    is_fixed = isinstance(rotary, FixedRotary)
+    kind = FIXED_TYPES[0] if is_fixed else getattr(rotary, "rope_type", None)
+    check_positions(kind, text_model.config.max_position_embeddings, slot_tokens)
+    if not is_fixed:
+        text_model.rotary_emb = FixedRotary(rotary)
+
+
+def check_positions(kind: object, known: int, slot_tokens: int) -> None:
+    """Raise `BackendError` where a rotary type is not known, or slots have more positions than the `known` ones."""
     if slot_tokens > known:
         raise BackendError(
             f"slots of {slot_tokens} positions, the checkpoint knows {known}: set slot_tokens to {known}"
         )
-    rotary = text_model.rotary_emb
-    if isinstance(rotary, FixedRotary):
-        return
-    kind = getattr(rotary, "rope_type", None)
     if kind not in FIXED_TYPES:
         raise BackendError(f"rotary positions of the type {kind!r} are not known; known are {', '.join(FIXED_TYPES)}")
-    text_model.rotary_emb = FixedRotary(rotary)

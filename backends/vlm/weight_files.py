@@ -22,7 +22,8 @@ def weight_files(folder: Path) -> list[Path]:
     """Return all files of weights that the checkpoint's index names; raise `BackendError` when one is missing."""
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
     if index.is_file():
-        names = sorted(set(read_json(index).get("weight_map", {}).values()))
+        named = read_json(index).get("weight_map")
+        names = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
         missing = [name for name in names if not (folder / name).is_file()]
         if missing or not names:
             raise BackendError(
@@ -57,7 +58,9 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
         header.pop("__metadata__", None)
         ends = [tensor["data_offsets"][1] for tensor in header.values()]
         found = {name: tuple(tensor["shape"]) for name, tensor in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except OSError as exc:
+        raise BackendError(f"{path} cannot be read ({exc.strerror})") from exc
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise BackendError(f"{path} is no file of weights, or its beginning is damaged") from exc
     if size != 8 + length + max(ends, default=0):
         raise BackendError(f"{path} is half-copied: {size} bytes of {8 + length + max(ends, default=0)}")
