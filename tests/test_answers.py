@@ -67,6 +67,12 @@ def test_lines_cut_anywhere_keep_only_finished_fields(cut):
     assert values(LINES[:cut], truncated=True).items() <= RIGHT.items()
 
 
+def test_a_movement_keeps_its_day_where_no_year_is_printed_beside_it():
+    text = "05 Jul | Rent | 200.00 | | 1,300.00\n12/07 | Films | 16.99 | | 1,283.01\nsee | Films | 1.00 | | 1,282.01"
+    rows = parse_answer(text, ("transactions",)).fields["transactions"].rows
+    assert [row.get("date") for row in rows] == ["05 Jul", "12/07", None]
+
+
 def test_text_between_keys_that_is_no_json_is_taken_as_it_stands():
     text = '{"supplier_name": "Joe\'s "Best" Shop", "total_amount": 12.50 AUD, "invoice_date": 03/02/2024}'
     assert values(text) == {

@@ -36,7 +36,12 @@ _DOUBT = re.compile(
     r"determine|to be (?:filled|determined)|tbd|tba)\b",
     re.IGNORECASE,
 )
+_ELSEWHERE = re.compile(
+    r"(?:see|as|refer to|same as) (?:the )?(?:above|below|header|heading|footer|letterhead|logo|top|bottom|table|image|"
+    r"attached|attachment|document|invoice|receipt|statement|supplier|payer|billing|business|page \d+)\b.{0,60}"
+)
 _UNKNOWN = frozenset({"?", "??", "???", "...", "…", "nil", "various", "multiple", "see above", "see below", "unknown"})
+_BRACKETS = ("()", "[]", "<>", "{}")
 _MAX_CHARS = 240
 
 
@@ -50,10 +55,20 @@ def says_absent(value: str) -> bool:
     return said in _WORDS or said.rstrip(".!,;") in _WORDS or _PHRASES.fullmatch(said) is not None
 
 
+def says_absent_word(value: str) -> bool:
+    """Return whether a value is one of the short words of absence, perhaps in brackets."""
+    return _said(value) in _WORDS
+
+
 def says_unknown(value: str) -> bool:
     """Return whether a value says that the field could not be read or told."""
     said = _said(value)
-    return said.rstrip(".!") in _UNKNOWN or said in _UNKNOWN or (len(said) < _MAX_CHARS and _is_doubt(said))
+    return (
+        said.rstrip(".!") in _UNKNOWN
+        or said in _UNKNOWN
+        or _ELSEWHERE.fullmatch(said) is not None
+        or (len(said) < _MAX_CHARS and _is_doubt(said))
+    )
 
 
 def _is_doubt(said: str) -> bool:
@@ -64,4 +79,5 @@ def _is_doubt(said: str) -> bool:
 
 def _said(value: str) -> str:
     plain = value.replace("\\", "").replace("\u2019", "'").replace("*", "").replace("`", "").replace("_", " ")
-    return " ".join(plain.casefold().split()).strip("\"'")
+    said = " ".join(plain.casefold().split()).strip("\"'")
+    return said[1:-1].strip() if said[:1] + said[-1:] in _BRACKETS else said

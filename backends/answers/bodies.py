@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice, takewhile
 
 from backends.answers.answer import Span
 from backends.answers.keys import Line
 from backends.answers.objects import ObjectReader, opens
 from backends.answers.rows import Pair, Rows, delimited_rows, piece_rows
+from router.normalise import find_dates
 
 _RULE = re.compile(r"[\s|:+=-]*-[\s|:+=-]*")
 _KEY_VALUE = re.compile(r"[:：=]")
 _BETWEEN = re.compile(r"(?:[,;|\t(]|\s[-–—])\s*|\s{2,}")
 _MARKER = re.compile(r"(?:item|row|transaction|line|entry|product|line item)?\s*#?\s*\d{0,5}\s*[:.)]?", re.IGNORECASE)
-_CSV = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,;\t"]*))\s*(?:[,;\t]|$)')
+_CSV = {mark: re.compile(rf' *(?:"((?:[^"]|"")*)"|([^{mark}"]*)) *(?:{mark}|$)') for mark in "\t;,"}
 _FIRST = re.compile(r"[^|]*")
+_NUMBERED = re.compile(
+    r"[*_\s]*(?:(?:item|row|transaction|line|entry|product) ?#?\d{1,4}[.:) *]+|\d{1,4}[.)]\s+)", re.IGNORECASE
+)
 _MAX_CELLS = 40
 _MAX_SEPARATORS = 60
 
@@ -79,13 +84,18 @@ def _keyed(rows: Rows, lines: Sequence[Line], only_with: int = 1) -> bool:
         return False
     if only_with > 1 and not all(len(pairs) >= only_with for pairs in told):
         return False
-    if any(_is_half_told(rows.text, line, pairs) for line, pairs in zip(lines, told, strict=True)):
-        rows.whole = False
-        return True
     row: list[Pair] = []
     end = 0
-    for line, pairs in zip(lines, told, strict=True):
-        is_new = _is_marker(rows.text, line) and not pairs
+    for number, line in enumerate(lines):
+        pairs = told[number]
+        behind = [] if pairs else [pair for one in takewhile(bool, islice(told, number + 1, None)) for pair in one]
+        head = _lead(rows, line, pairs) if pairs else _title(rows, line, lines[number + 1]) if behind else None
+        if head and not _is_description(rows, head, pairs):
+            rows.whole = False
+            return True
+        is_new = not pairs and (head is not None or _is_marker(rows.text, line))
+        if head and all(column != "description" for column, *_ in pairs or behind):
+            pairs = [head, *pairs]
         if row and (is_new or any(column in {c for c, *_ in row} for column, *_ in pairs)):
             if not rows.add(row, end):
                 return True
@@ -96,6 +106,39 @@ def _keyed(rows: Rows, lines: Sequence[Line], only_with: int = 1) -> bool:
         # of a row over several lines, or with one cell so far, the rest may have been cut off
         rows.add(row, end)
     return True
+
+
+def _title(rows: Rows, line: Line, following: Line) -> Pair | None:
+    """Return what heads a row's lines: text that stands out, above lines that have names."""
+    shown = rows.text[line.content : line.end]
+    if not (line.indent < following.indent or (line.marked and not following.marked) or shown.startswith(("**", "#"))):
+        return None
+    return _head(rows, line, line.end)
+
+
+def _lead(rows: Rows, line: Line, pairs: Sequence[Pair]) -> Pair | None:
+    """Return what stands on a row's line before the first of its names."""
+    before = rows.text[line.content : pairs[0][1]].rstrip(" \t:：=*_")
+    label = max(
+        [m.end() for m in _BETWEEN.finditer(before)] + [m.end() for m in _KEY_VALUE.finditer(before)], default=0
+    )
+    return _head(rows, line, line.content + label) if label else None
+
+
+def _head(rows: Rows, line: Line, end: int) -> Pair | None:
+    numbered = _NUMBERED.match(rows.text, line.content, end)
+    start = numbered.end() if numbered else line.content
+    end = start + len(rows.text[start:end].rstrip(" \t*_:,;|-–—("))
+    is_marker = _MARKER.fullmatch(rows.text[start:end].strip(" *:_#"))
+    return None if start >= end or is_marker else ("description", start, end, False)
+
+
+def _is_description(rows: Rows, head: Pair, pairs: Sequence[Pair]) -> bool:
+    """Return whether a cell without a name can be nothing but the description of its row."""
+    columns = rows.names.column_names(rows.table)
+    if "description" not in columns or any(column == "description" for column, *_ in pairs):
+        return False
+    return "date" not in columns or not find_dates(rows.text[head[1] : head[2]])
 
 
 def _pairs(rows: Rows, line: Line) -> list[Pair]:
@@ -116,25 +159,19 @@ def _pairs(rows: Rows, line: Line) -> list[Pair]:
     return [(c, value, _trimmed(rows.text, value, end), False) for (c, _, value), end in zip(keys, ends, strict=False)]
 
 
-def _is_half_told(text: str, line: Line, pairs: list[Pair]) -> bool:
-    """Return whether a row's line begins with a cell that has no name, before those that have one."""
-    if len(pairs) < 2:
-        return False
-    before = text[line.content : pairs[0][1]]
-    parts = _KEY_VALUE.split(before)
-    return len(parts) > 2 and not all(_MARKER.fullmatch(part.strip(" *#")) for part in parts[:-2])
-
-
 def _trimmed(text: str, start: int, end: int) -> int:
-    return start + len(text[start:end].rstrip(" \t,;|-–—("))
+    shown = text[start:end].rstrip(" \t,;|-–—(")
+    # the bracket that a row's names stand in closes behind its last value
+    return start + len(shown) - (shown.endswith(")") and "(" not in shown)
 
 
 def _separated(rows: Rows, lines: Sequence[Line], positional: bool) -> None:
     if any(rows.text[line.content : line.content + 1] in "[(" for line in lines):
         rows.whole = False
         return
-    for split in (_csv, _dashed):
-        cells = [split(rows.text, line) for line in lines]
+    marks = [mark for mark in _CSV if all(mark in rows.text[line.content : line.end] for line in lines)]
+    for mark in (*marks[:1], ""):
+        cells = [_csv(rows.text, line, mark) if mark else _dashed(rows.text, line) for line in lines]
         widths = {len(row) for row in cells}
         if min(widths) > 1:
             delimited_rows(rows, cells, positional)
@@ -142,15 +179,15 @@ def _separated(rows: Rows, lines: Sequence[Line], positional: bool) -> None:
     rows.whole = False
 
 
-def _csv(text: str, line: Line) -> list[Span]:
+def _csv(text: str, line: Line, mark: str) -> list[Span]:
     cells: list[Span] = []
     position = line.content
     while position <= line.end and len(cells) < _MAX_CELLS:
-        match = _CSV.match(text, position, line.end)
+        match = _CSV[mark].match(text, position, line.end)
         if match is None:
             return []
         cells.append(match.span(1) if match[1] is not None else match.span(2))
-        if match.end() == line.end and text[match.end() - 1 : match.end()] not in (",", ";", "\t"):
+        if match.end() == line.end and text[match.end() - 1 : match.end()] != mark:
             break
         position = match.end()
         if match.end() == match.start():

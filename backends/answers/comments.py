@@ -60,16 +60,13 @@ def _remark_start(value: str, prose: bool) -> int | None:
 def _last_bracket(value: str) -> int | None:
     """Where the bracket opens that closes at the end of a value, or that never closes."""
     shown = value.rstrip(".,; ")
-    depth = 0
+    closed: list[int] = []
     for index in range(len(shown) - 1, -1, -1):
         if shown[index] in ")]":
-            depth += 1
+            closed.append(index)
         elif shown[index] in "([":
-            depth -= 1
-            if depth <= 0:
+            if not closed:
                 return index
-        if depth == 0 and index == len(shown) - 1 and "(" not in shown[-160:]:
-            return None
-        if depth == 0 and shown[-1:] in ")]":
-            return None
+            if closed.pop() == len(shown) - 1:
+                return index
     return None

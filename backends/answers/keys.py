@@ -11,10 +11,10 @@ from backends.answers.names import EXACT, LESSER, Meaning, Names, section
 _PREFIX = re.compile(
     r"[ \t]*(?:(?:>|#{1,6}|[-*•+▪●◦–—✓✔→]|\*{0,2}\(?\d{1,3}[.)]\*{0,2}|\(?[a-z][.)]|"
     r"(?:KEY|Key|FIELD|Field)(?: NAME| Name| name)?[ \t]*[:=])"
-    r"[ \t]+|\d{1,3}[.)](?=[A-Za-z*]))*"
+    r"[ \t]+|\d{1,3}[.)](?=[A-Za-z*])|<(?:b|strong|i|em|p|li|ul|ol|div|span|br|u|code)(?:\s[^<>]{0,80})?>[ \t]*)*"
 )
 _SEPARATOR = re.compile(r"[:：]|=>?|[-–—]{1,2}>|→|\t+|\s[-–—]\s|\s(?:is|was|are):?\s")
-_AFTER = re.compile(r"\\?(?:[*_`\"]{1,3}(?=[\s*]|$))?[ \t]*")
+_AFTER = re.compile(r"(?:</(?:b|strong|i|em|span|u|code)>)*\\?(?:[*_`\"]{1,3}(?=[\s*]|$))?[ \t]*")
 _BETWEEN = re.compile(r"[,;|\t]\s*|\s{2,}|\s-\s")
 _STATED = re.compile(r"[\"'$€£(]?[A-Z0-9$€£\"']|[-–(]?\d|not\b|none\b|n/a", re.ASCII)
 _GOES_ON = re.compile(r"\b(?:is|was|are|were|and the|which|has|have|but)\b")

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 
-from router.normalise import find_dates, normalise
+from router.dates import MONTH_NUMBER
+from router.normalise import find_dates, fold, normalise
 from router.schema import FieldSpec
 
 Span = tuple[int, int]
 
 _RUN = re.compile(r"\d+(?:[.,'’]\d+|[ \u00a0\u202f]\d{3}(?!\d))*")
-_CODE = r"(?:[A-Z]{1,3}\s?)?[$€£¥₹₩฿₱]|(?<![A-Za-z])(?:[A-Z]{3}|RM|Rs\.?|Rp|kr|Fr\.?)"
-_BEFORE = re.compile(rf"(?P<own>\(?[-−–+]?\s?(?:(?:{_CODE})\s?){{0,2}}[-−]?\s?)$")
+_CODE = r"(?:[A-Z]{1,3}\s?)?[$€£¥₹₩฿₱]|&(?:euro|pound|yen);|(?<![A-Za-z])(?:[A-Z]{3}|RM|Rs\.?|Rp|kr|Fr\.?)"
+_NATION = r"(?:Australian|US|U\.S\.|Canadian|New Zealand|Singapore) "
+_BEFORE = re.compile(rf"(?P<own>\(?[-−–+]?\s?(?:\\?(?:{_CODE})\s?){{0,2}}[-−]?\s?)$")
 _AFTER = re.compile(
-    rf"(?P<own>[-−](?!\S)|\s?(?:{_CODE})(?![A-Za-z])|\s?(?:DR|CR|Dr|Cr)(?![A-Za-z])|\s?(?:euros?|dollars?|EURO)\b)?"
+    rf"(?P<own>[-−](?!\S)|\s?(?:{_CODE})(?![A-Za-z])|\s?(?:DR|CR|Dr|Cr)(?![A-Za-z])|\s?(?:{_NATION})?(?:[Ee]uros?|[Dd]ollars?|[Pp]ounds?|EURO)\b)?"
     r"(?P<close>\s?\))?"
 )
 _UNIT = re.compile(r"\s?(?:x|×|/|per |@ ?each|ea\.?|each|[A-Za-z][A-Za-z.²³]{0,9})[ /]?(?:[A-Za-z.²³]{1,10})?\.?")
 _SUM = re.compile(r"\d[.,]\d|[$€£]")
+_DAY = re.compile(
+    r"[0-3]?\d(?:st|nd|rd|th|\.)?[ /.-]{0,2}(?P<behind>[^\W\d_]{3,9})\.?|(?P<before>[^\W\d_]{3,9})[ .-]{1,2}[0-3]?\d"
+    r"|[0-3]?\d[/.-][0-3]?\d\.?"
+)
 _TIMES = re.compile(r"\s*(?:x|×|@)\s*", re.IGNORECASE)
 _ISO_CODE = re.compile(r"\b[A-Z]{3}\b")
 _LINK = re.compile(r"\[([^\[\]]{1,200})\]\((?:https?|mailto):[^()]*\)")
@@ -44,7 +50,7 @@ def value_span(text: str, start: int, told: int, end: int, spec: FieldSpec, unit
     if kind == "amount":
         return _amount(text, start, told, unit)
     if kind == "date":
-        return _date(text, start, told)
+        return _date(text, start, told) or (_day_of_year(text, start, told) if unit else None)
     if kind == "period":
         return next(((start, e) for e in (told, end) if normalise(spec.kind, text[start:e]).value), None)
     if kind == "boolean":
@@ -92,6 +98,13 @@ def _date(text: str, start: int, end: int) -> Span | None:
         return start + found[0][0], start + found[0][1]
     whole = not found and normalise("date", text[start:end]).value
     return (start, end) if whole else None
+
+
+def _day_of_year(text: str, start: int, end: int) -> Span | None:
+    """A day without its year, as statements print it beside each movement."""
+    day = _DAY.fullmatch(text, start, end)
+    named = day and (day["before"] or day["behind"])
+    return (start, end) if day and (not named or fold(named) in MONTH_NUMBER) else None
 
 
 def _enum(text: str, start: int, end: int, spec: FieldSpec) -> Span | None:

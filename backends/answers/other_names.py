@@ -12,7 +12,8 @@ _PAYER = "payer|customer|client|buyer|purchaser|bill to|billed to|billing|recipi
 FIELDS: dict[str, str] = {
     "document_type": "document type|doc type|type of document|kind of document|document kind",
     "business_abn": "abn|a b n|abn no|abn number|australian business number|tax number|tax id|vat number|vat no|vat id|"
-    "gst number|gst no|business number|tax registration number",
+    "gst number|gst no|business number|tax registration number|p iva|partita iva|ust id|ust idnr|ust id nr|"
+    "vat reg no|vat registration number|siret|nif",
     "supplier_name": "sold by|issued by|billed by|supplier business name|name of supplier|name of the supplier|"
     "supplier vendor|vendor supplier",
     "supplier_website": "website|web site|web address|website url|url|homepage|web",
@@ -34,14 +35,15 @@ FIELDS: dict[str, str] = {
     "line items table",
     "subtotal_amount": "subtotal|sub total|sub total amount|net amount|net total|total excl gst|total excluding gst|"
     "total ex gst|total before tax|amount before tax|total before gst|subtotal excl gst|subtotal before tax|"
-    "subtotal before gst|subtotal excluding gst|taxable amount|amount excluding gst|total exc gst|subtotal ex gst",
+    "subtotal before gst|subtotal excluding gst|taxable amount|amount excluding gst|total exc gst|subtotal ex gst|"
+    "zwischensumme|nettobetrag|imponibile|base imponible|total ht|sous total",
     "gst_amount": "gst|tax|tax amount|vat|vat amount|total gst|total tax|sales tax|gst total|gst tax|tax gst|gst vat|"
-    "gst 10%|10% gst|vat gst|gst vat amount|amount of gst",
+    "gst 10%|10% gst|vat gst|gst vat amount|amount of gst|mwst|tva|iva|btw",
     "is_gst_included": "gst included|gst inclusive|prices include gst|includes gst|tax included|tax inclusive|"
     "gst included in total|gst included in price|gst included in prices|price includes gst",
     "total_amount": "total|grand total|total due|total payable|total incl gst|total including gst|total inc gst|"
     "total amount due|invoice total|amount payable|final total|total to pay|total amount payable|"
-    "total amount including gst|total amount incl gst|total amount inc gst",
+    "total amount including gst|total amount incl gst|total amount inc gst|gesamtbetrag|total ttc|totale",
     "bank_name": "bank|name of bank|name of the bank|financial institution",
     "bsb_number": "bsb|bsb no|bsb code|branch number",
     "account_number": "account no|acct no|acct number|a c no|acc no|acc number|iban|bank account number|a c number",
@@ -93,7 +95,7 @@ _DETAILS = "|details|information|info"
 _OF = {
     "supplier": _SUPPLIER, "payer": f"{_PAYER}|payer customer|customer payer", "bank": "bank",
     "account": "account|bank account|account holder",
-    "invoice": "invoice|receipt|document|tax invoice|statement", "balance": "balance|balances",
+    "invoice": "invoice|receipt|document|tax invoice|statement", "balance": "balance|saldo|kontostand|solde|balances",
     "totals": "totals|amounts|summary|payment summary|total|financial|financials|charges",
     "other": "shipping|delivery|ship to|deliver to|payment|payment method|bank payment|card|other|additional|notes",
 }  # fmt: skip
@@ -114,31 +116,60 @@ COLUMNS: dict[str, dict[str, str]] = {
     "line_items": {
         "description": "description|item|items|particulars|product|name|details|service|item description|"
         "product name|item name|desc|article|goods|product service|product description|line item|"
-        "service description|text",
-        "quantity": "quantity|qty|count|hours|hrs|pcs|units|quantities|qty hrs|hours qty",
-        "unit_price": "unit price|price|rate|price each|each|unit cost|cost|unit rate|price per unit|item price|"
+        "service description|text|beschreibung|bezeichnung|artikel|leistung|position|désignation|article|libellé|"
+        "omschrijving|descripción|descrizione|concepto",
+        "quantity": "quantity|qty|menge|anzahl|stk|quantité|qté|aantal|cantidad|quantità|"
+        "count|hours|hrs|pcs|units|quantities|qty hrs|hours qty",
+        "unit_price": "unit price|price|einzelpreis|preis|e preis|prix unitaire|prix|pu|prijs|precio|"
+        "prezzo|rate|price each|each|unit cost|cost|unit rate|price per unit|item price|"
         "price unit|unit amount|price excl gst|unit price excl gst",
-        "total_price": "total price|total|amount|line total|total amount|line amount|subtotal|extended price|ext price|"
+        "total_price": "total price|total|gesamt|gesamtpreis|betrag|summe|montant|total ht|bedrag|importe|"
+        "importo|totale|amount|line total|total amount|line amount|subtotal|extended price|ext price|"
         "extended|sub total|item total|line price|total cost|net amount|value",
     },
     "transactions": {
-        "date": "date|transaction date|trans date|posting date|posted|date posted",
+        "date": "date|datum|buchungstag|buchungsdatum|fecha|data|"
+        "transaction date|trans date|posting date|posted|date posted",
         "description": "description|particulars|details|narration|narrative|transaction|transaction details|memo|"
-        "transaction description|desc|payee|item|text",
-        "debit": "debit|debits|withdrawal|withdrawals|money out|paid out|debit amount|dr|payments|out|"
+        "transaction description|desc|payee|item|text|beschreibung|buchungstext|verwendungszweck|libellé|opération|"
+        "omschrijving|concepto|descripción|descrizione",
+        "debit": "debit|soll|belastung|lastschrift|débit|af|cargo|debe|addebito|dare|"
+        "debits|withdrawal|withdrawals|money out|paid out|debit amount|dr|payments|out|"
         "withdrawal amount|"
         "withdrawn|amount out|payment",
-        "credit": "credit|credits|deposit|deposits|money in|paid in|credit amount|cr|receipts|in|deposit amount|"
+        "credit": "credit|haben|gutschrift|crédit|bij|abono|haber|accredito|avere|"
+        "credits|deposit|deposits|money in|paid in|credit amount|cr|receipts|in|deposit amount|"
         "deposited|amount in",
         "balance": "balance|running balance|account balance|closing balance|balance amount",
     },
 }  # fmt: skip
 _SUMS = (
     "total|subtotal|sub total|grand total|gst|tax|total amount|amount due|balance due|total due|vat|total incl gst|"
-    "total inc gst|totals|gst 10%|gst amount|total gst"
+    "total inc gst|totals|gst amount|total gst|tax total|total tax|sales tax|vat amount|tax amount|gst included|"
+    "includes gst|total includes gst|total including gst|total excl gst|total excluding gst|total ex gst|net total|"
+    "invoice total|order total|total payable|amount payable|total to pay|final total|net amount|total price|"
+    "subtotal excl gst|subtotal ex gst|column totals|total debits|total credits|closing totals|page total|"
+    "gesamt|gesamtbetrag|gesamtsumme|summe|endbetrag|zwischensumme|netto|nettobetrag|brutto|bruttobetrag|mwst|ust|"
+    "rechnungsbetrag|zu zahlen|total ht|total ttc|sous total|montant ht|montant ttc|tva|net à payer|totale|imponibile|"
+    "iva|subtotaal|totaal|btw|base imponible"
 )
 SUM_ROWS = frozenset(_SUMS.split("|"))
 """What stands in the first cell of a row that is the sum of the others."""
+_PAID = (
+    "amount paid|total paid|paid|cash|change|change due|cash tendered|amount tendered|tendered|rounding|eftpos|visa|"
+    "mastercard|payment|payment received|card payment|credit card|debit card|less payment|bar|rückgeld"
+)
+PAID_ROWS = frozenset(_PAID.split("|"))
+"""What stands there below the sum: how it was paid. No item where the row has no quantity and no price."""
+_BALANCES = (
+    "opening balance|closing balance|starting balance|beginning balance|ending balance|previous balance|new balance|"
+    "final balance|balance brought forward|balance carried forward|brought forward|carried forward|b f|c f|balance b f|"
+    "balance c f|bal b f|bal c f|balance forward|opening bal|closing bal|anfangssaldo|endsaldo|alter saldo|neuer saldo|"
+    "solde initial|solde final|ancien solde|nouveau solde|saldo inicial|saldo final|saldo iniziale|saldo finale|"
+    "beginsaldo|eindsaldo|balance|total balance|statement opening balance|statement closing balance"
+)
+BALANCE_ROWS = frozenset(_BALANCES.split("|"))
+"""What stands in a row of a statement that is a balance and no movement."""
 
 
 def _party_names() -> dict[str, str]:

@@ -12,6 +12,7 @@ from backends.answers.candidates import Found, resolve
 from backends.answers.chatter import answer_span, is_refusal
 from backends.answers.lines import LineReader
 from backends.answers.names import OTHER, Meaning, Names
+from backends.answers.pipes import PipeReader
 from backends.answers.rows import Rows, delimited_rows
 from backends.answers.tags import html_cells, read_tags
 from backends.answers.walk import Walker
@@ -65,3 +66,5 @@ def _read_tags(text: str, start: int, end: int, names: Names, found: Found) -> N
         rows = Rows(text, table, names)
         delimited_rows(rows, cells, positional=False)
         found.add(Meaning(table, OTHER), start, rows.answer(cells[0][0][0], cells[-1][-1][1]))
+    elif cells:
+        PipeReader(text, names, found, False, end).names_beside_values(cells)

@@ -30,7 +30,7 @@ class PipeReader:
         whole = finished(block, self._cut, self._end)
         shown = [pipe_cells(self._text, line) for line in whole if not is_rule(self._text, line)]
         if shown and not self._row_table(shown, block, len(whole) == len(block)):
-            self._name_table(shown)
+            self.names_beside_values(shown)
         return last
 
     def _row_table(self, cells: list[list[tuple[int, int]]], block: list[Line], finished: bool) -> bool:
@@ -45,7 +45,8 @@ class PipeReader:
             self._found.add(Meaning(table, OTHER), block[0].start, answer)
         return answer is not None
 
-    def _name_table(self, cells: list[list[tuple[int, int]]]) -> None:
+    def names_beside_values(self, cells: list[list[tuple[int, int]]]) -> None:
+        """Read rows of cells that are names of fields with their values behind or, of two rows, below them."""
         header = [self._names.field(self._text[s:e], None) for s, e in cells[0]]
         if (
             len(cells) == 2

@@ -6,17 +6,21 @@ that is left out ("...") or does not fit its header: what is behind it is unknow
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from backends.answers.absence import says_absent
 from backends.answers.answer import Answer, Row, Span
 from backends.answers.names import Names, plain
-from backends.answers.other_names import SUM_ROWS
+from backends.answers.other_names import BALANCE_ROWS, PAID_ROWS, SUM_ROWS
 from backends.answers.piece import Piece
 from backends.answers.values import read_value, spoken
 
 MAX_ROWS = 10_000
 _OMITTED = frozenset({"...", "…", "etc.", "etc", "[...]", "(...)"})
+_RATE = re.compile(r"\([^()]{0,40}\)|(?:\bat |@ ?)?\d{1,3}(?:[.,]\d{1,2})? ?%|\b[A-Z]{3}$|[$€£]")
+"""What stands in the label of a sum beside its word: a rate, a currency."""
 _ROW_KEYS = ("rows", "items", "entries", "list", "data", "values", "value")
 
 Pair = tuple[str, int, int, bool]
@@ -48,7 +52,8 @@ class Rows:
             answer = read_value(self.text, start, cell_end, kinds[column], quoted, cell=True)
             if answer and answer.raw and column not in cells:
                 cells[column], spans[column] = answer.raw, (answer.start, answer.end)
-        if cells and not self._is_sum(cells):
+        label = next((self.text[s:e] for _, s, e, _ in told if self.text[s:e].strip(" *_`")), "")
+        if cells and not self._is_sum(cells, label) and not self._goes_on(cells, end):
             self.rows.append(Row(cells, spans, end))
         return True
 
@@ -68,14 +73,28 @@ class Rows:
             self.rows[-1].end,
         )
 
-    def _is_sum(self, cells: dict[str, str]) -> bool:
+    def _is_sum(self, cells: dict[str, str], label: str) -> bool:
+        said = plain(_RATE.sub(" ", spoken(label).strip(" *_`:"))).rstrip(" :=")
+        if self.table == "transactions":
+            moved = "debit" in cells or "credit" in cells
+            is_balance = said in BALANCE_ROWS or plain(cells.get("description", "")) in BALANCE_ROWS
+            return (is_balance and not moved) or (said in SUM_ROWS and "date" not in cells)
         # only an item's quantity tells it from a sum of the same name
-        return (
-            "description" in cells
-            and "quantity" not in cells
-            and plain(cells["description"]) in SUM_ROWS
-            and (self.table not in ("transactions",))
+        counted = "quantity" in cells
+        return not counted and (
+            said in SUM_ROWS or (said in PAID_ROWS and not {"unit_price", "total_price"} <= set(cells))
         )
+
+    def _goes_on(self, cells: dict[str, str], end: int) -> bool:
+        """Join a movement that has neither day nor sum to the one before: its text ran over two lines."""
+        if self.table != "transactions" or set(cells) != {"description"} or not self.rows:
+            return False
+        last = self.rows[-1]
+        if "description" not in last.cells:
+            return False
+        told = {**last.cells, "description": f"{last.cells['description']} {cells['description']}"}
+        self.rows[-1] = Row(told, last.spans, end)
+        return True
 
 
 def piece_rows(rows: Rows, piece: Piece) -> None:
@@ -149,39 +168,62 @@ def keys_of(piece: Piece) -> list[str]:
 def delimited_rows(rows: Rows, lines: Sequence[list[Span]], positional: bool) -> None:
     """Add rows of cells: the first line is the header, or there is none and each line has every column in order."""
     columns = rows.names.column_names(rows.table)
+    framed = [all(side) for side in zip(*(_pipes_beside(rows.text, cells) for cells in lines), strict=True)]
+    closed = {len(cells) for cells in lines if _pipes_beside(rows.text, cells)[1]}
     header: list[str | None] | None = None
-    closed = {len(cells) for cells in lines if _is_closed(rows.text, cells)}
-    for told in lines:
-        width = len(header or columns)
-        cells = told if width in closed else _with_last(rows.text, told, width)
-        keys = [rows.names.column(spoken(rows.text[s:e]), rows.table) for s, e in cells]
+    for cells in lines:
+        keys = _columns_in(rows, cells)
         if header is None and sum(key is not None for key in keys) >= min(2, len(cells)) and any(keys):
             header = keys
             continue
-        if header is None:
-            if not positional or len(cells) != len(columns):
-                rows.whole = False
-                return
-            header = [*columns]
-        if len(cells) != len(header):
+        width = len(header or columns)
+        told = _fitted(rows.text, cells, width, framed, width in closed)
+        if told is None or (header is None and (not positional or _is_foreign_header(rows, told))):
             rows.whole = False
-            rows.whole &= not any(rows.text[s:e].strip() for s, e in cells)
             return
-        pairs = [(h, s, e, False) for h, (s, e) in zip(header, cells, strict=True) if h]
-        if not rows.add(pairs, cells[-1][1]):
+        header = header or [*columns]
+        if len(told) > 1 and _columns_in(rows, told) == header:
+            continue  # the header again, at the top of a page
+        pairs = [(h, s, e, False) for h, (s, e) in zip(header, told, strict=True) if h]
+        if not rows.add(pairs, told[-1][1]):
             return
 
 
-def _with_last(text: str, cells: list[Span], width: int) -> list[Span]:
-    """Return the cells of a row with its last one, where that is empty and the pipe before it seems to close the line.
+def _columns_in(rows: Rows, cells: Sequence[Span]) -> list[str | None]:
+    return [rows.names.column(spoken(rows.text[s:e]), rows.table) for s, e in cells]
 
-    A line that a pipe opens is closed by it; so are all lines of a table where those with every cell are.
+
+def _is_foreign_header(rows: Rows, cells: Sequence[Span]) -> bool:
+    """Return whether cells stand for columns in words nobody knows: text where each sum of a row would be."""
+    spec = rows.names.spec(rows.table)
+    kinds = [column.kind for column in spec.columns] if spec else []
+    sums = [rows.text[s:e].strip() for kind, (s, e) in zip(kinds, cells, strict=True) if kind == "amount"]
+    return len(sums) > 1 and all(text and not any(c.isdigit() for c in text) and not says_absent(text) for text in sums)
+
+
+def _fitted(text: str, cells: list[Span], width: int, framed: Sequence[bool], closed: bool) -> list[Span] | None:
+    """Return the cells of a row of `width`; a pipe at its end, where not every row has one, is an empty cell there.
+
+    `closed`: whole rows have a pipe behind them, which then is no cell. None where the row has more or fewer cells, or
+    it is not plain at which end one is empty.
     """
-    if len(cells) != width - 1 or not _is_closed(text, cells) or text.endswith("|", 0, cells[0][0]):
+    if len(cells) == width:
         return cells
-    end = cells[-1][1] + 1
-    return [*cells, (end, end)]
+    before, behind = _pipes_beside(text, cells)
+    first = [(cells[0][0], cells[0][0])] if before else []
+    last = [(cells[-1][1], cells[-1][1])] if behind else []
+    if len(cells) + len(first) + len(last) == width:
+        return None if all(framed) or (behind and closed) else [*first, *cells, *last]
+    if before and behind:
+        return None
+    loose = [
+        [*first, *cells] if first and not framed[0] else cells,
+        [*cells, *last] if last and not framed[1] else cells,
+    ]
+    fitting = [told for told in loose if len(told) == width]
+    return fitting[0] if len(fitting) == 1 else None
 
 
-def _is_closed(text: str, cells: list[Span]) -> bool:
-    return bool(cells) and text.startswith("|", cells[-1][1])
+def _pipes_beside(text: str, cells: Sequence[Span]) -> tuple[bool, bool]:
+    start, end = cells[0][0], cells[-1][1]
+    return text[max(start - 1, 0) : start] == "|", text[end : end + 1] == "|"

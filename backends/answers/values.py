@@ -8,15 +8,21 @@ from __future__ import annotations
 import html
 import re
 
-from backends.answers.absence import says_absent, says_unknown
+from backends.answers.absence import says_absent, says_absent_word, says_unknown
 from backends.answers.answer import Answer
 from backends.answers.comments import value_end
 from backends.answers.kinds import value_span
+from backends.answers.names import plain
+from backends.answers.other_names import OTHER_NAMES
 from router.schema import FieldSpec
 
 MAX_VALUE_CHARS = 1000
-_MARKS = re.compile(r"[\s*`]*(?:(?:VALUE|Value|value|ANSWER|Answer)\s*[:=]\s*)?[\s*`]*")
-_AFTER = re.compile(r"[\s*`,]*$")
+_MARKS = re.compile(
+    r"(?:[\s*`]|<(?:b|strong|i|em|p|span|code)>)*(?:(?:VALUE|Value|value|ANSWER|Answer)\s*[:=]\s*)?[\s*`]*"
+)
+_AFTER = re.compile(
+    r"(?:[*`]+\.)?(?:[\s*`,]|</?(?:b|strong|i|em|p|li|ul|ol|div|span|br|u|code)\s?/?>)*$", re.IGNORECASE
+)
 _PAIRS = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
 _PLACEHOLDER = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}|_{3,}|\.{3,}|x{4,}", re.IGNORECASE)
 _ECHO = re.compile(
@@ -27,6 +33,11 @@ _ECHO = re.compile(
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _OTHER_READING = re.compile(r"[\s(\[,;]*(?:or|possibly|perhaps|alternatively|maybe)\b", re.IGNORECASE)
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
+_ON_TOP = re.compile(
+    r"\bnot included in (?:the |these |this )?(?:\w+ )?(?:prices?|totals?|amounts?|sums?)\b", re.IGNORECASE
+)
+_NAMED = re.compile(r"((?:The |the )?[A-Za-z][A-Za-z _./]{0,40}?)\s*(:|\b(?:is|was)\b)[\s*:]+(?=\S)")
+_OTHER_KEY = re.compile(r"\s+(?:\*\*[A-Z][\w #./]{0,30}(?::\*\*|\*\*:)|[|•]\s*\**[A-Z][\w #./]{0,30}:)")
 _BLANKS = "nrtbf"
 
 
@@ -44,10 +55,14 @@ def read_value(
     if start >= end:
         return Answer(None, start, start) if quoted or inner else None
     value = text[start:end]
+    if says_absent_word(value):
+        return Answer(None, start, end)
     if len(value) > MAX_VALUE_CHARS or _PLACEHOLDER.fullmatch(value) or _ECHO.search(value):
         return None
     if says_absent(value):
-        return Answer(None, start, end)
+        # of a tax, "not included in the prices" says that it is on top of them
+        return Answer(None, start, end) if spec.kind != "boolean" else _not_included(text, start, end)
+    start = _behind_its_name(text, start, end, spec)
     told = value_end(text, start, end, prose=spec.kind == "text")
     if told < end:
         start, told, _ = _unwrapped(text, start, told)
@@ -57,12 +72,30 @@ def read_value(
         return None
     if _OTHER_READING.match(text, told, end):
         return None
+    if not cell and (other := _OTHER_KEY.search(text, start, told)):
+        told = end = other.start()
     span = value_span(text, start, told, end, spec, unit=cell)
     if span is None:
         return None
     start, end, _ = _unwrapped(text, *span)
     raw = spoken(text[start:end])
     return Answer(raw, start, end) if raw else None
+
+
+def _not_included(text: str, start: int, end: int) -> Answer | None:
+    value = text[start:end]
+    if "includ" not in value.lower():
+        return Answer(None, start, end)
+    return Answer(spoken(value), start, end) if _ON_TOP.search(value) else None
+
+
+def _behind_its_name(text: str, start: int, end: int, spec: FieldSpec) -> int:
+    """Return where a value begins that repeats its field's name: "Total: $5.00", "The supplier is Acme"."""
+    named = _NAMED.match(text, start, end)
+    if named is None or (spec.kind != "amount" and named[2] == ":"):
+        return start
+    name = plain(named[1])
+    return named.end() if name == plain(spec.name) or OTHER_NAMES.get(name) == spec.name else start
 
 
 def spoken(text: str) -> str:

@@ -30,6 +30,8 @@ class Walker:
 
     def table_of(self, piece: Piece) -> str | None:
         """Return the table whose row, or list of rows, a piece is."""
+        if piece.kind == "object" and any(member.kind == "list" and member.members for _, member in piece.members):
+            return None  # a row's cells hold no lists: this is the document with its rows inside
         keys = keys_of(piece)
         exact = [m for key in keys if (m := self._names.field(key)) and m.strength == EXACT]
         table = self._names.best_table(keys)
