@@ -203,7 +203,7 @@ def test_a_folder_that_cannot_be_used_is_told_on_one_line_with_what_helps(case, 
 def test_rotary_positions_that_no_engine_here_has_are_told_when_the_lane_is_made(kind, lane, folders, tmp_path):
     scaling = {"rope_type": kind, "factor": 4.0, "original_max_position_embeddings": 8192}
     folder = text(rope_scaling=scaling)(folders, lane, tmp_path / "checkpoint")
-    with pytest.raises(BackendError, match=rf"{folder} .*of the type '{kind}' are not known; known are default"):
+    with pytest.raises(BackendError, match=rf"{folder} .*of the type '{kind}' are not known; .*--local-dir {folder}`"):
         registry.create(lane, {"checkpoint": str(folder)})
 
 

@@ -48,7 +48,7 @@ def ready_positions(folder: Path, slot_tokens: int) -> None:
     """Raise `BackendError` where slots cannot have the positions of this checkpoint, as the engine would."""
     import transformers
 
-    from backends.vlm.rotary import check_positions
+    from backends.vlm.rotary import FIXED_TYPES, check_positions
 
     config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
     text = config.text_config
@@ -56,7 +56,8 @@ def ready_positions(folder: Path, slot_tokens: int) -> None:
     try:
         check_positions(kind, text.max_position_embeddings, slot_tokens)
     except BackendError as exc:
-        raise BackendError(f"{folder} cannot be read with: {exc}") from exc
+        advice = "" if kind in FIXED_TYPES else f"; {fetch_again(folder, config.model_type)}"
+        raise BackendError(f"{folder} cannot be read with: {exc}{advice}") from exc
 
 
 def _load(folder: Path, model_type: str) -> Any:
