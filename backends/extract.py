@@ -14,6 +14,7 @@ from backends.page_merge import merge_parts, worst_finish
 from backends.prompts import AnswerForm, fields_prompt, prompt_version
 from backends.questions import PartReading, Said, captions
 from backends.second_reading import SecondReader
+from backends.table_reading import unshown
 from backends.table_values import table_value
 from router.features import text_layer_glyph_px
 from router.schema import AUTO, FieldSpec, Schema, builtin, builtin_names
@@ -60,9 +61,8 @@ class ModelLane:
         if not readable:
             schema = request.schema if request.schema.name != AUTO else _default_schema()
             return self._blank(request, schema)
-        parts = self._read(request, readable[: self.max_pages])
-        shown = {"pages_left_out": float(len(readable) - self.max_pages)} if len(readable) > self.max_pages else {}
-        fields = {name: self._value(request, name, parts, shown) for name in parts[0].wanted}
+        parts, left_out = self._read(request, readable[: self.max_pages]), readable[self.max_pages :]
+        fields = {name: self._value(request, name, parts, left_out) for name in parts[0].wanted}
         schema = parts[0].schema
         if self.second is not None:
             fields = self.second.confirm(fields, schema, request.document.pages, request.pages)
@@ -115,11 +115,14 @@ class ModelLane:
         return parts
 
     def _value(
-        self, request: ExtractionRequest, name: str, parts: Sequence[PartReading], shown: dict[str, float]
+        self, request: ExtractionRequest, name: str, parts: Sequence[PartReading], left_out: Sequence[Page]
     ) -> FieldValue:
         spec, source = parts[0].schema.field(name), self._source(request)
+        shown = {"pages_left_out": float(len(left_out))} if left_out else {}
         if spec.kind == "table":
             tables = [table for part in parts for table in part.tables[name]]
+            if left_out:
+                tables.append(unshown(left_out, self.max_pages))
             return table_value(spec, tables, source, {**parts[0].shown_signals(), **shown})
         return merge_parts([self._read_part(part, spec, source, shown) for part in parts])
 

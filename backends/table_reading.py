@@ -14,6 +14,7 @@ from backends.answers import Answer, parse_answer
 from backends.base import Generation, GenerationRequest
 from backends.prompts import AnswerForm, json_schema, table_prompt
 from router.schema import FieldSpec, Schema
+from router.types import Page
 
 Row = Mapping[str, str]
 ROW_TOKENS, CELL_TOKENS = 8, 16
@@ -97,6 +98,13 @@ def read_table(
         if not kept or len(rows) >= MAX_ROWS or generation.finish_reason in ("deadline", "cancelled", "refusal"):
             break
     return PageTable(question.page, tuple(answers), missing=_missing(question, rows))
+
+
+def unshown(pages: Sequence[Page], most: int) -> PageTable:
+    """Return what is known of a table on pages behind the `most` that a lane shows: nothing."""
+    first, last = pages[0].number, pages[-1].number
+    named = f"page {first}" if first == last else f"pages {first} to {last}"
+    return PageTable(first, missing=f"{named}: not shown, the lane shows {most} pages at most (max_pages)")
 
 
 def new_rows(known: Sequence[Row], rows: Sequence[Row], circling: bool = False) -> range:

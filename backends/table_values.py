@@ -40,7 +40,7 @@ def _present(
 ) -> FieldValue:
     known = [[cell.confidence for cell in row.values() if cell.confidence is not None] for row in rows]
     missing = [page.missing for page in pages if page.missing]
-    missing += [f"page {page.page}: no readable answer" for page in silent]
+    missing += [f"page {page.page}: no readable answer" for page in silent if not page.missing]
     texts = [item.generation.text[item.answer.start : item.answer.end] for page in pages for item in page.answers]
     return FieldValue(
         name=spec.name,

@@ -18,7 +18,7 @@ from backends.page_merge import merge_parts, worst_finish
 from backends.prompts import json_schema
 from router.documents import open_document
 from router.schema import builtin
-from router.types import FieldValue, Provenance
+from router.types import FieldValue, Provenance, is_silent
 
 SCAN = encode(picture(), "PNG")
 NAMES = ("supplier_name", "total_amount", "invoice_date")
@@ -57,6 +57,18 @@ def read(lane, data=SCAN, schema="invoice", fields=NAMES, name="page.png"):
 def pages_of(count):
     pages = [Image.fromarray(np.roll(np.asarray(picture()), 7 * i, axis=0)) for i in range(count)]
     return encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+
+
+@pytest.mark.parametrize(("count", "named"), [(3, "page 3"), (5, "pages 3 to 5")])
+def test_rows_on_pages_that_were_not_shown_are_missing(count, named):
+    row = "Tea | 1 | 4.50 | 4.50"
+    lane = ModelLane(Scripted([said(row), said("NOT_FOUND")]), "scripted", max_pages=2)
+    items = read(lane, pages_of(count), fields=("line_items",), name="pages.tiff").fields["line_items"]
+    assert [(check.name, check.outcome) for check in items.checks] == [("rows_complete", "fail")]
+    assert items.checks[0].detail == f"{named}: not shown, the lane shows 2 pages at most (max_pages)"
+    lane = ModelLane(Scripted([said("NOT_FOUND"), said("NOT_FOUND")]), "scripted", max_pages=2)
+    items = read(lane, pages_of(count), fields=("line_items",), name="pages.tiff").fields["line_items"]
+    assert is_silent(items)  # a table may begin on a page that nobody saw
 
 
 def test_statistics_are_those_of_the_value_s_own_tokens_and_of_the_one_that_ends_it():

@@ -55,6 +55,22 @@ def test_a_sure_document_never_sees_the_deep_lane():
     assert {"score", "fast", "review", "merge"} <= set(result.elapsed_ms)
 
 
+def test_where_the_fast_lane_found_nothing_the_deep_one_says_which_kind_of_document_it_is():
+    for silence in ("", "The picture is blurred."):
+        rules = [{"tier": "fast", "text": silence}, {"tier": "deep", "fields": {"document_type": "invoice"}}]
+        result = process(rules, schema=builtin("auto"))
+        assert result.schema_name == "invoice"
+        assert result.escalated_fields == builtin("invoice").names()
+        assert set(result.escalation_reasons.values()) == {"the fast lane found nothing"}
+        assert result.fields["supplier_name"].chosen.present
+
+
+def test_a_kind_that_no_lane_could_tell_is_left_to_people():
+    result = process([{"text": ""}], schema=builtin("auto"))
+    assert result.status == "needs_review"
+    assert result.unresolved == builtin(result.schema_name).names()
+
+
 def test_only_the_doubtful_fields_are_read_again_and_merged():
     said = "note_number: N-1\nsender: Mill"
     result = process([{"fields": SURE}, {"tier": "fast", "text": said}])

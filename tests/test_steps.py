@@ -37,6 +37,16 @@ def test_only_the_risky_field_is_read_again_by_the_deep_lane(tmp_path: Path) -> 
     assert world.blobs("extractions") == []
 
 
+def test_where_the_fast_lane_found_nothing_the_deep_one_says_which_kind_of_document_it_is(tmp_path: Path) -> None:
+    kind = {"tier": "deep", "fields": {"document_type": "invoice"}}
+    world = StepsWorld(tmp_path, [{"tier": "fast", "text": ""}, kind])
+    world.submit(schema_name="auto")
+    assert world.drive()[:2] == ["intake: to fast", "fast: to deep"]
+    result = world.result()
+    assert result["schema"] == "invoice"
+    assert set(result["escalated_fields"]) == set(result["fields"])
+
+
 def test_what_waits_for_the_deep_lane_is_escalated_and_its_reading_is_kept_meanwhile(tmp_path: Path) -> None:
     world = StepsWorld(tmp_path, [SURE, NO_NUMBER])
     world.submit()

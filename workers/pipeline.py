@@ -126,6 +126,26 @@ def deep_step(
     return _extract(lane, ExtractionRequest(document, pages, schema, "deep", fields))
 
 
+def deep_question(
+    document: Document, schema: Schema, fast: Extraction, fields: tuple[str, ...]
+) -> tuple[Schema, tuple[str, ...]]:
+    """Return the schema and the fields that the deep lane is asked for after the fast one; none named means all.
+
+    A reading of `auto` that found nothing does not know which kind of document it read: the deep lane chooses then.
+    """
+    found = any(value.present for value in fast.fields.values())
+    if schema.name == AUTO and not found and not all(page.blank for page in document.pages):
+        return schema, ()
+    return used_schema(schema, fast), fields
+
+
+def answered_review(risky: Review, schema: Schema) -> Review:
+    """Return the review in the fields of the schema that the deep lane chose: all were read again."""
+    if all(name in schema.names() for name in risky.fields):
+        return risky
+    return Review(fields=schema.names(), reasons=dict.fromkeys(schema.names(), "the fast lane found nothing"))
+
+
 def used_schema(schema: Schema, extraction: Extraction) -> Schema:
     """Return the schema that a lane chose for `auto`, otherwise the one it was given."""
     return builtin(extraction.schema_name) if schema.name == AUTO else schema
@@ -209,11 +229,14 @@ def _fast_first(work: _Work, score: ComplexityScore, chosen: Route, may_escalate
         return _finished(work, schema, score, chosen, Readings(fast=fast, review=risky))
     try:
         with times.measure("deep"):
-            deep = deep_step(document, pages, schema, lanes.deep, tuple(risky.fields))
+            asked, fields = deep_question(document, work.schema, fast, risky.fields)
+            deep = deep_step(document, pages, asked, lanes.deep, fields)
     except BackendError as exc:
         gap = Readings(fast=fast, review=risky, gap=f"the deep lane failed ({exc})")
         return _finished(work, schema, score, chosen, gap)
-    return _finished(work, schema, score, chosen, Readings(fast=fast, deep=deep, review=risky))
+    schema = used_schema(asked, deep)
+    readings = Readings(fast=fast, deep=deep, review=answered_review(risky, schema))
+    return _finished(work, schema, score, chosen, readings)
 
 
 def _deep_first(work: _Work, score: ComplexityScore, chosen: Route, forced: bool) -> Result:

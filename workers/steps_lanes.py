@@ -12,7 +12,16 @@ from router.schema import Schema
 from router.types import Document, Extraction, Page, Result
 from workers.endings import Advance, Ending, Finish
 from workers.load import Escalation, limit_escalation, under_budget
-from workers.pipeline import Readings, deep_step, fast_step, finish, review_step, used_schema
+from workers.pipeline import (
+    Readings,
+    answered_review,
+    deep_question,
+    deep_step,
+    fast_step,
+    finish,
+    review_step,
+    used_schema,
+)
 from workers.step import Step, blob_name
 
 EXTRACTIONS = "extractions"
@@ -41,12 +50,14 @@ def deep(step: Step) -> Ending:
     """Return the result with the deep lane's reading of the named fields, or of all."""
     reading, risky, gap = _left_by_fast(step)
     with step.opened() as opened:
-        schema = step.schema if reading is None else used_schema(step.schema, reading)
+        asked, fields = step.schema, step.data.fields if reading else ()
+        if reading is not None:
+            asked, fields = deep_question(opened.document, asked, reading, fields)
         with step.times.measure("deep"):
-            fields = step.data.fields if reading else ()
-            deep_reading = deep_step(opened.document, opened, schema, step.runtime.lane("deep"), fields)
-        schema = used_schema(schema, deep_reading)
-        readings = Readings(fast=reading, deep=deep_reading, review=risky, gap=gap)
+            deep_reading = deep_step(opened.document, opened, asked, step.runtime.lane("deep"), fields)
+        schema = used_schema(asked, deep_reading)
+        again = answered_review(risky, schema) if risky else None
+        readings = Readings(fast=reading, deep=deep_reading, review=again, gap=gap)
         return finished(step, opened.document, schema, readings)
 
 
