@@ -10,6 +10,9 @@ import re
 _WORDS = frozenset({
     "not found", "n/a", "n.a", "na", "none", "null", "not present", "-", "--", "---", "–", "—", "~", "absent",
     "missing", "undefined", "blank", "empty", "not applicable", "no value", "none none",
+    "nicht vorhanden", "nicht angegeben", "nicht gefunden", "keine angabe", "keine", "k.a", "entfällt", "non trouvé",
+    "non indiqué", "non spécifié", "aucun", "néant", "no encontrado", "no disponible", "no aplica", "ninguno",
+    "non presente", "niet gevonden", "niet vermeld", "n.v.t", "tidak ada",
 })  # fmt: skip
 _SEEN = (
     r"(?:found|provided|specified|mentioned|stated|shown|visible|present|available|listed|given|printed|indicated|"

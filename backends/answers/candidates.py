@@ -31,6 +31,16 @@ class Found:
         """Keep what stands at a key."""
         self.candidates.append(Candidate(meaning, at, answer))
 
+    def leave_open_contradictions(self, first: int) -> None:
+        """Of candidates from the `first` on, leave fields open that have several values: entries of equal rank."""
+        values: dict[str, set[str]] = {}
+        for one in self.candidates[first:]:
+            if one.answer is not None and one.answer.raw is not None and one.answer.rows is None:
+                values.setdefault(one.meaning.field, set()).add(fold(one.answer.raw))
+        for place, one in enumerate(self.candidates[first:], first):
+            if len(values.get(one.meaning.field, ())) > 1:
+                self.candidates[place] = Candidate(one.meaning, one.at, None)
+
 
 def resolve(candidates: Sequence[Candidate], specs: dict[str, FieldSpec]) -> dict[str, Answer]:
     """Return the answer that counts for each field.
@@ -59,6 +69,8 @@ def _passes(candidates: Sequence[Candidate]) -> list[dict[str, Candidate]]:
 
 
 def _choose(found: list[tuple[int, int, Candidate]], spec: FieldSpec) -> Answer | None:
+    if spec.kind == "table":  # "see below" at a table's name takes nothing from the rows that stand there
+        found = [one for one in found if one[2].answer is not None] or found
     strongest = max(c.meaning.strength for _, _, c in found)
     usable = [(told, i, c.answer) for told, i, c in found if c.meaning.strength == strongest and c.answer is not None]
     present = [(told, i, a) for told, i, a in usable if a.raw is not None]

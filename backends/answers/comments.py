@@ -23,7 +23,9 @@ _ANY_CASE = (
     r"(?:the )?(?:supplier|payer|customer|seller|buyer|vendor|merchant|issuer|purchaser|client)(?:'s)?\b(?! pty| ltd)|"
     r"the (?:document|invoice|receipt|statement|total|bank|store|company|business|account holder|value|amount)\b|"
     r"note:|as (?:shown|printed|stated|per)|(?:incl|excl)(?:uding|usive|\.)?\b|gst\b|inferred|assumed|shown|"
-    r"not (?:shown|visible|specified|provided)|day first|dd/mm|mm/dd"
+    r"not (?:shown|visible|specified|provided)|"
+    r"(?:abn|acn|vat|gst|ph|phone|tel|fax|mobile)(?: ?(?:no|number))?[.: ]+[+(\d]|e-?mail:|"
+    r"day first|dd/mm|mm/dd"
 )
 _REMARK = re.compile(rf"(?:(?:{_LOWER})|(?i:{_ANY_CASE}))")
 _SENTENCE = re.compile(
@@ -32,6 +34,7 @@ _SENTENCE = re.compile(
 )
 _MARKED = re.compile(r"\s+(?://+|<!--|←|<-|<--|/\*)\s*\S|\s+#\s+[a-z]")
 _DASHED = re.compile(r"\s+[-–—]{1,2}\s+|[,;]\s+")
+_TAIL = re.compile(r"\s+(?:dated|issued(?: on)?|due(?: by| on)?|as (?:at|of)|paid on|by(?= \d))\s+\S")
 _MAX_REMARKS = 4
 
 
@@ -54,6 +57,8 @@ def _remark_start(value: str, prose: bool) -> int | None:
     bracket = _last_bracket(value)
     if bracket and (not prose or _REMARK.match(value, bracket + 1)):
         return bracket
+    if not prose and (tail := _TAIL.search(value)):
+        return tail.start()
     return next((m.start() for m in _DASHED.finditer(value) if _REMARK.match(value, m.end())), None)
 
 

@@ -32,6 +32,10 @@ _OWN_LABEL = re.compile(
     r"(?: (?:No|Number|Reg No)\b\.?)?\s?[:#]?\s+(?=\S*\d)|#\s?(?=\d)",
     re.IGNORECASE,
 )
+_TWO_NUMBERS = re.compile(
+    r"\d[\s,;|/]+(?:BSB|ABN|ACN|A/C|ACC|ACCT|Acc|Acct|Account|IBAN|BIC|SWIFT|Fax|Ph|Tel)\b"
+    r"[.:]?(?: (?:No|Number)\b\.?)?[: ]"
+)
 _SENTENCE = re.compile(
     r"(?:the|this|that|it|there|i|is|are|was|based|unfortunately|please|to be)\s+[a-z]+(?:\s|$)", re.IGNORECASE
 )
@@ -66,7 +70,7 @@ def value_span(text: str, start: int, told: int, end: int, spec: FieldSpec, unit
 
 def _amount(text: str, start: int, end: int, unit: bool) -> Span | None:
     """One number with what belongs to it; words, a second number or a percent sign make it no plain amount."""
-    piece = text[start:end].rstrip(". ")
+    piece = text[start:end].rstrip(".; ")
     runs = list(_RUN.finditer(piece))
     if len(runs) != 1:
         return None
@@ -133,7 +137,11 @@ def _identifier(text: str, start: int, told: int, end: int, spec: FieldSpec) -> 
     if link := _LINK.fullmatch(text, start, end):
         return link.span(1)
     while label := _OWN_LABEL.match(text, start, told):
+        if label[0].upper().startswith("BSB") and spec.name != "bsb_number":
+            return None  # two numbers in one
         start = label.end()
+    if _TWO_NUMBERS.search(text, start, told):
+        return None
     told = start + len(text[start:told].rstrip("."))
     piece = text[start:told]
     has_code = any(c.isdigit() for c in piece) or len(piece.split()) <= 3

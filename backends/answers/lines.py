@@ -185,6 +185,8 @@ class LineReader:
         spec = self._names.spec(field)
         if spec is None or (self._cut and end >= self._end):
             return None
+        if self._truncated and "address" in field and not self._text[end : self._end].strip():
+            return None  # it may go on in the line behind the cut
         return read_value(self._text, start, end, spec)
 
     def _table(self, number: int, key: Key, table: str) -> int:

@@ -20,10 +20,12 @@ from router.schema import AUTO, FieldSpec, Schema, builtin
 _MAX_KEY_CHARS = 80
 _BRACKET = re.compile(r"\(([^()]{0,60})\)")
 _NET = re.compile(r"\b(?:ex|exc|excl|excluding|exclusive|before|without|net)\b", re.IGNORECASE)
+_MARKUP = re.compile(r"</?(?:b|strong|i|em|u|span|code)>", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 _BETWEEN = re.compile(r"[\s_\-./&,]+")
 _LEAD = re.compile(r"^(?:the|field|key|is|are)\s+")
 _TAIL = re.compile(r"(?:\s+(?:of|on) (?:the|this) (?:invoice|document|receipt|statement)|'s|\?| value)$")
+_DESCRIBES = re.compile(r"\b(?:descriptions?|items?|products?|goods|services?|details|particulars|articles?)\b")
 EXACT, OTHER, LESSER = 3, 2, 1
 """How sure a name is: the schema's own, another usual one, one that counts only where no better stands."""
 
@@ -74,7 +76,23 @@ class Names:
         """Return the column of a table that a key or a header cell means."""
         if len(key) > _MAX_KEY_CHARS:
             return None
-        return next((self._columns[table][n] for n in _readings(key) if n in self._columns[table]), None)
+        readings = [*_readings(key), plain(_BRACKET.sub(" ", key))]
+        return next((self._columns[table][n] for n in readings if n in self._columns[table]), None)
+
+    def columns(self, keys: Sequence[str], table: str) -> list[str | None]:
+        """Return the column of each key; of several keys for one column, the one with its own name, not a net one."""
+        told = [self.column(key, table) for key in keys]
+        if "description" not in told and "description" in self.column_names(table):
+            place = next((i for i, key in enumerate(keys) if not told[i] and _DESCRIBES.search(plain(key))), None)
+            told = [one if i != place else "description" for i, one in enumerate(told)]
+        for column in {c for c in told if c and told.count(c) > 1}:
+            places = [i for i, one in enumerate(told) if one == column]
+            own = [i for i in places if plain(keys[i]) == plain(column)] or [
+                i for i in places if not _NET.search(keys[i])
+            ]
+            kept = own[0] if len(own) == 1 or column == "description" else None
+            told = [None if i in places and i != kept else one for i, one in enumerate(told)]
+        return told
 
     def column_names(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table in the schema's order."""
@@ -97,7 +115,8 @@ def section(key: str) -> str | None:
 
 def plain(key: str) -> str:
     """Return a key in lower case with single blanks, without marks, articles and escapes."""
-    key = _CAMEL.sub(" ", key.replace("\\", "").replace("\u2019", "'")).strip(" \t\r\n*_`\"'>[]<•:-")
+    key = _MARKUP.sub("", key) if "<" in key else key
+    key = _CAMEL.sub(" ", key.replace("\\", "").replace("\u2019", "'")).strip(" \t\r\n\ufeff\u200b*_`\"'>[]<•:-")
     key = key.replace("#", " no ")
     key = " ".join(_BETWEEN.sub(" ", key.casefold()).split())
     return _TAIL.sub("", _LEAD.sub("", key)).replace("'s ", " ").strip(" *`\"'")

@@ -124,7 +124,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "prezzo|rate|price each|each|unit cost|cost|unit rate|price per unit|item price|"
         "price unit|unit amount|price excl gst|unit price excl gst",
         "total_price": "total price|total|gesamt|gesamtpreis|betrag|summe|montant|total ht|bedrag|importe|"
-        "importo|totale|amount|line total|total amount|line amount|subtotal|extended price|ext price|"
+        "importo|totale|amount|line total|total amount|line amount|subtotal|extended price|ext price|ext|ext amount|"
         "extended|sub total|item total|line price|total cost|net amount|value",
     },
     "transactions": {

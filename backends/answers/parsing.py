@@ -6,6 +6,8 @@ what cannot be read is unknown and has no answer. Only the first `MAX_CHARS` cha
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from backends.answers.absence import says_absent
 from backends.answers.answer import Answer, ParsedAnswer
 from backends.answers.candidates import Found, resolve
@@ -45,7 +47,17 @@ def parse_answer(
         answered = resolve(found.candidates, specs)
     if len(wanted) == 1 and keyless and not answered and not (truncated and end == len(read)):
         answered = _nothing_at_all(read, start, end, wanted[0])
+    if cut_short and end == len(read):
+        answered = {name: _as_cut(answer, found) for name, answer in answered.items()}
     return ParsedAnswer(answered, found.dropped, not answered and is_refusal(text))
+
+
+def _as_cut(answer: Answer, found: Found) -> Answer:
+    """A table is whole in an answer that was cut off only where something else was said behind it."""
+    last = answer.last_row_end
+    if last is None or any(candidate.at > last for candidate in found.candidates):
+        return answer
+    return replace(answer, whole=False)
 
 
 def _nothing_at_all(text: str, start: int, end: int, name: str) -> dict[str, Answer]:

@@ -6,21 +6,18 @@ that is left out ("...") or does not fit its header: what is behind it is unknow
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from backends.answers.absence import says_absent
 from backends.answers.answer import Answer, Row, Span
-from backends.answers.names import Names, plain
-from backends.answers.other_names import BALANCE_ROWS, PAID_ROWS, SUM_ROWS
+from backends.answers.names import Names
 from backends.answers.piece import Piece
+from backends.answers.sums import is_no_row
 from backends.answers.values import read_value, spoken
 
 MAX_ROWS = 10_000
 _OMITTED = frozenset({"...", "…", "etc.", "etc", "[...]", "(...)"})
-_RATE = re.compile(r"\([^()]{0,40}\)|(?:\bat |@ ?)?\d{1,3}(?:[.,]\d{1,2})? ?%|\b[A-Z]{3}$|[$€£]")
-"""What stands in the label of a sum beside its word: a rate, a currency."""
 _ROW_KEYS = ("rows", "items", "entries", "list", "data", "values", "value")
 
 Pair = tuple[str, int, int, bool]
@@ -38,8 +35,8 @@ class Rows:
     whole: bool = True
     cut: bool = False
 
-    def add(self, pairs: Iterable[Pair], end: int) -> bool:
-        """Add a row of these cells; False where reading must stop."""
+    def add(self, pairs: Iterable[Pair], end: int, label: str = "") -> bool:
+        """Add a row of these cells, which begins with `label`; False where reading must stop."""
         told = list(pairs)
         if len(self.rows) >= MAX_ROWS or any(self.text[s:e].strip(" *|") in _OMITTED for _, s, e, _ in told):
             self.whole = False
@@ -52,8 +49,8 @@ class Rows:
             answer = read_value(self.text, start, cell_end, kinds[column], quoted, cell=True)
             if answer and answer.raw and column not in cells:
                 cells[column], spans[column] = answer.raw, (answer.start, answer.end)
-        label = next((self.text[s:e] for _, s, e, _ in told if self.text[s:e].strip(" *_`")), "")
-        if cells and not self._is_sum(cells, label) and not self._goes_on(cells, end):
+        label = label or next((self.text[s:e] for _, s, e, _ in told if self.text[s:e].strip(" *_`")), "")
+        if cells and not is_no_row(self.table, cells, label) and not self._goes_on(cells, end):
             self.rows.append(Row(cells, spans, end))
         return True
 
@@ -73,27 +70,20 @@ class Rows:
             self.rows[-1].end,
         )
 
-    def _is_sum(self, cells: dict[str, str], label: str) -> bool:
-        said = plain(_RATE.sub(" ", spoken(label).strip(" *_`:"))).rstrip(" :=")
-        if self.table == "transactions":
-            moved = "debit" in cells or "credit" in cells
-            is_balance = said in BALANCE_ROWS or plain(cells.get("description", "")) in BALANCE_ROWS
-            return (is_balance and not moved) or (said in SUM_ROWS and "date" not in cells)
-        # only an item's quantity tells it from a sum of the same name
-        counted = "quantity" in cells
-        return not counted and (
-            said in SUM_ROWS or (said in PAID_ROWS and not {"unit_price", "total_price"} <= set(cells))
-        )
-
     def _goes_on(self, cells: dict[str, str], end: int) -> bool:
-        """Join a movement that has neither day nor sum to the one before: its text ran over two lines."""
-        if self.table != "transactions" or set(cells) != {"description"} or not self.rows:
+        """Join a row of text alone to the one before where that text ran over two lines.
+
+        A movement always has a sum. An item may have none, so there the text must read like the rest of a sentence.
+        """
+        if set(cells) != {"description"} or not self.rows or "description" not in self.rows[-1].cells:
             return False
-        last = self.rows[-1]
-        if "description" not in last.cells:
+        last, text = self.rows[-1], cells["description"]
+        before = last.cells["description"]
+        if self.table != "transactions" and not (
+            text[0].islower() or text[0] == "(" or before.endswith((",", "-", "&"))
+        ):
             return False
-        told = {**last.cells, "description": f"{last.cells['description']} {cells['description']}"}
-        self.rows[-1] = Row(told, last.spans, end)
+        self.rows[-1] = Row({**last.cells, "description": f"{before} {text}"}, last.spans, end)
         return True
 
 
@@ -150,8 +140,8 @@ def _by_column(piece: Piece) -> Piece:
 
 def _object_pairs(rows: Rows, piece: Piece) -> list[Pair]:
     found = []
-    for key, cell in piece.members:
-        column = rows.names.column(key, rows.table)
+    columns = rows.names.columns([key for key, _ in piece.members], rows.table)
+    for column, (_, cell) in zip(columns, piece.members, strict=True):
         inner = cell.get("value", "raw", "text") if cell.kind == "object" else cell
         if column and inner and inner.kind == "text" and inner.closed:
             found.append((column, inner.start, inner.end, inner.quoted))
@@ -185,12 +175,13 @@ def delimited_rows(rows: Rows, lines: Sequence[list[Span]], positional: bool) ->
         if len(told) > 1 and _columns_in(rows, told) == header:
             continue  # the header again, at the top of a page
         pairs = [(h, s, e, False) for h, (s, e) in zip(header, told, strict=True) if h]
-        if not rows.add(pairs, told[-1][1]):
+        label = next((rows.text[s:e] for s, e in told if rows.text[s:e].strip(" *_`")), "")
+        if not rows.add(pairs, told[-1][1], label):
             return
 
 
 def _columns_in(rows: Rows, cells: Sequence[Span]) -> list[str | None]:
-    return [rows.names.column(spoken(rows.text[s:e]), rows.table) for s, e in cells]
+    return rows.names.columns([spoken(rows.text[s:e]) for s, e in cells], rows.table)
 
 
 def _is_foreign_header(rows: Rows, cells: Sequence[Span]) -> bool:

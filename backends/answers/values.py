@@ -32,6 +32,9 @@ _ECHO = re.compile(
 )
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _OTHER_READING = re.compile(r"[\s(\[,;]*(?:or|possibly|perhaps|alternatively|maybe)\b", re.IGNORECASE)
+_SECOND_THOUGHT = re.compile(
+    r"\?\s+(?:no|yes|actually|maybe)\b|[.,;(–—-]\s*(?:wait|actually|correction|oops)\b", re.IGNORECASE
+)
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 _ON_TOP = re.compile(
     r"\bnot included in (?:the |these |this )?(?:\w+ )?(?:prices?|totals?|amounts?|sums?)\b", re.IGNORECASE
@@ -70,7 +73,7 @@ def read_value(
             return Answer(None, start, told)
     if spec.kind != "boolean" and (says_unknown(value) or says_unknown(text[start:told])):
         return None
-    if _OTHER_READING.match(text, told, end):
+    if _OTHER_READING.match(text, told, end) or _SECOND_THOUGHT.search(value):
         return None
     if not cell and (other := _OTHER_KEY.search(text, start, told)):
         told = end = other.start()

@@ -65,8 +65,10 @@ class Walker:
         if table:
             self._found.add(Meaning(table, OTHER), piece.start, self.table(table, piece))
             return
+        first = len(self._found.candidates)
         for _, member in piece.members:
             self.walk(member, context)
+        self._found.leave_open_contradictions(first)
 
     def _object(self, piece: Piece, context: str | None) -> None:
         named, value = piece.get(*_FIELD_KEYS), piece.get(*_VALUE_KEYS)
