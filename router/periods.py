@@ -41,6 +41,9 @@ _MONTH = re.compile(
 )
 _ISO = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ?(?:/|-|--|–|—|to) ?([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _GLUED = re.compile(r"(?<=[-/. ][0-9]{4})[-/](?=[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ][0-9]{2})")
+_GLUED_SHORT = re.compile(
+    r"(?<![0-9/.-])([0-9]{1,2}([/.])[0-9]{1,2}\2[0-9]{2})-(?=[0-9]{1,2}\2[0-9]{1,2}\2[0-9]{2}(?![0-9/.-]))"
+)
 _ORDER = re.compile(r"([0-9]{1,2})[ ]?[-/. ][ ]?([0-9]{1,2})(?![0-9])")
 _DIGIT = re.compile("[0-9]")
 
@@ -98,7 +101,7 @@ def _within(year: int, first: tuple[int, int], last: tuple[int, int], ambiguous:
 
 
 def _two_dates(text: str, day_first: bool) -> Days | None:
-    text = _GLUED.sub(" to ", text)
+    text = _GLUED_SHORT.sub(r"\1 to ", _GLUED.sub(" to ", text))
     spans = find_dates(text, day_first)
     if len(spans) != 2:
         return None

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 
-from backends.answers.names import EXACT, LESSER, Meaning, Names, section
+from backends.answers.names import EXACT, LESSER, Meaning, Names, plain, section
 
 _PREFIX = re.compile(
     r"[ \t]*(?:(?:>|#{1,6}|[-*•+▪●◦–—✓✔→]|\*{0,2}\(?\d{1,3}[.)]\*{0,2}|\(?[a-z][.)]|"
@@ -17,6 +17,11 @@ _SEPARATOR = re.compile(r"[:：]|=>?|[-–—]{1,2}>|→|\t+|\s[-–—]\s|\s(?:
 _AFTER = re.compile(r"(?:</(?:b|strong|i|em|span|u|code)>)*\\?(?:[*_`\"]{1,3}(?=[\s*]|$))?[ \t]*")
 _BETWEEN = re.compile(r"[,;|\t]\s*|\s{2,}|\s-\s")
 _STATED = re.compile(r"[\"'$€£(]?[A-Z0-9$€£\"']|[-–(]?\d|not\b|none\b|n/a", re.ASCII)
+_CAPITAL = re.compile(r"(?<![^\s*])[A-Z]")
+_OTHER_LABELS = frozenset({
+    "acc", "acct", "acn", "attn", "due", "fax", "mobile", "order", "page", "ph", "ref", "reference", "tel", "terms",
+    "time", "web",
+})  # fmt: skip
 _GOES_ON = re.compile(r"\b(?:is|was|are|were|and the|which|has|have|but)\b")
 _TITLE = re.compile(r"[A-Za-z][\w .#/&'()-]{0,40}")
 _MAX_KEY = 90
@@ -86,7 +91,7 @@ def key_at(text: str, line: Line, names: Names, context: str | None) -> Key | No
 
 
 def more_keys(text: str, start: int, end: int, names: Names, context: str | None) -> list[Key]:
-    """Return the keys behind the first one of a line: of known fields only, and behind a comma or the like."""
+    """Return the keys behind the first one of a line; one without a meaning only ends the value before it."""
     found = []
     edge = start
     for sep in islice(re.compile(r"[:：=]").finditer(text, start, end), _MAX_MORE):
@@ -105,7 +110,35 @@ def more_keys(text: str, start: int, end: int, names: Names, context: str | None
                 found.append(Key(label, offset + cut, _value_start(text, sep.end(), end), meaning))
                 edge = sep.end()
                 break
+        else:
+            glued = _glued(text, (start, edge, sep.start()), names, context)
+            if glued:
+                found.append(Key(glued[0], sep.start() - len(glued[0]), _value_start(text, sep.end(), end), glued[1]))
+                edge = sep.end()
     return found
+
+
+def _glued(
+    text: str, places: tuple[int, int, int], names: Names, context: str | None
+) -> tuple[str, Meaning | None] | None:
+    """Return the name that ends at a colon with a single blank before it: the longest one, in capitals, that is known.
+
+    `places` are where the first value begins, where the last name ended and where the colon stands. A name of a party's
+    field, or one that is not sure, has no meaning here.
+    """
+    first, edge, colon = places
+    value = text[max(first, colon - _MAX_KEY) : colon]
+    if value.count("(") > value.count(")") or text[colon + 1 : colon + 2] not in " \t*":
+        return None
+    piece = text[max(edge, colon - _MAX_KEY) : colon]
+    starts = [m.start() for m in _CAPITAL.finditer(piece)][-_MAX_TRIES:]
+    for cut in starts:
+        label = piece[cut:]
+        meaning = names.field(label, context)
+        if meaning or names.field(label, "supplier") or section(label) or plain(label) in _OTHER_LABELS:
+            sure = meaning if meaning and meaning.strength != LESSER else None
+            return (label, sure) if piece[:cut].strip(' *`"') else None
+    return None
 
 
 def inline_rows(text: str, line: Line) -> list[Line]:

@@ -24,6 +24,7 @@ _DAY = re.compile(
     r"[0-3]?\d(?:st|nd|rd|th|\.)?[ /.-]{0,2}(?P<behind>[^\W\d_]{3,9})\.?|(?P<before>[^\W\d_]{3,9})[ .-]{1,2}[0-3]?\d"
     r"|[0-3]?\d[/.-][0-3]?\d\.?"
 )
+_OVERDRAWN = re.compile(r"\d\s?(?:DR|Dr|OD)\b")
 _TIMES = re.compile(r"\s*(?:x|×|@)\s*", re.IGNORECASE)
 _ISO_CODE = re.compile(r"\b[A-Z]{3}\b")
 _LINK = re.compile(r"\[([^\[\]]{1,200})\]\((?:https?|mailto):[^()]*\)")
@@ -42,7 +43,7 @@ _SENTENCE = re.compile(
 _STATED = re.compile(
     r"the (?:document|invoice|receipt|statement|image|page|name|value|supplier|total|amount)\b", re.IGNORECASE
 )
-_MAX_NAME_CHARS = 400
+_MAX_NAME_CHARS, _BSB_DIGITS = 400, 6
 
 
 def value_span(text: str, start: int, told: int, end: int, spec: FieldSpec, unit: bool = False) -> Span | None:
@@ -52,6 +53,8 @@ def value_span(text: str, start: int, told: int, end: int, spec: FieldSpec, unit
     """
     kind = str(spec.kind)
     if kind == "amount":
+        if "balance" in spec.name and _OVERDRAWN.search(text, start, told):
+            return None  # owed to the bank: without its sign the number would say the contrary
         return _amount(text, start, told, unit)
     if kind == "date":
         return _date(text, start, told) or (_day_of_year(text, start, told) if unit else None)
@@ -142,6 +145,8 @@ def _identifier(text: str, start: int, told: int, end: int, spec: FieldSpec) -> 
         start = label.end()
     if _TWO_NUMBERS.search(text, start, told):
         return None
+    if spec.name == "bsb_number" and sum(c.isdigit() for c in text[start:told]) > _BSB_DIGITS:
+        return None  # the account's number stands behind it
     told = start + len(text[start:told].rstrip("."))
     piece = text[start:told]
     has_code = any(c.isdigit() for c in piece) or len(piece.split()) <= 3

@@ -116,13 +116,13 @@ class LineReader:
     def _values(self, number: int, key: Key) -> int:
         """Read the values of a line: of its first key, and of the others behind it."""
         line = self._lines[number]
-        keys = [key, *more_keys(self._text, key.value, line.end, self._names, self._context)]
+        context = _PARTIES.get(key.meaning.field, self._context) if key.meaning else self._context
+        keys = [key, *more_keys(self._text, key.value, line.end, self._names, context)]
         ends = [following.start for following in keys[1:]] + [line.end]
         behind = number + 1
         for one, end in zip(keys, ends, strict=True):
-            assert one.meaning is not None
-            spec = self._names.spec(one.meaning.field)
-            if spec is None:
+            spec = self._names.spec(one.meaning.field) if one.meaning else None
+            if one.meaning is None or spec is None:
                 self._found.dropped += 1
                 continue
             if end == line.end and spec.kind == "text":

@@ -157,7 +157,8 @@ SUM_ROWS = frozenset(_SUMS.split("|"))
 """What stands in the first cell of a row that is the sum of the others."""
 _PAID = (
     "amount paid|total paid|paid|cash|change|change due|cash tendered|amount tendered|tendered|rounding|eftpos|visa|"
-    "mastercard|payment|payment received|card payment|credit card|debit card|less payment|bar|rückgeld"
+    "mastercard|eft|deposit paid|less deposit|less deposit paid|amount outstanding|balance outstanding|outstanding|"
+    "you saved|total savings|payment|payment received|card payment|credit card|debit card|less payment|bar|rückgeld"
 )
 PAID_ROWS = frozenset(_PAID.split("|"))
 """What stands there below the sum: how it was paid. No item where the row has no quantity and no price."""

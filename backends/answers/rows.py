@@ -6,6 +6,7 @@ that is left out ("...") or does not fit its header: what is behind it is unknow
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,10 @@ from backends.answers.values import read_value, spoken
 
 MAX_ROWS = 10_000
 _OMITTED = frozenset({"...", "…", "etc.", "etc", "[...]", "(...)"})
+_NUMBER = re.compile(r"#?\d{1,4}[.)]?")
+_CENTS = re.compile(r"\d[.,]\d\d$")
+_FREE = re.compile(r"\b(?:free|complimentary|no charge|gratis|bonus|included)\b", re.IGNORECASE)
+"""What an item without a price says of itself."""
 _ROW_KEYS = ("rows", "items", "entries", "list", "data", "values", "value")
 
 Pair = tuple[str, int, int, bool]
@@ -34,6 +39,7 @@ class Rows:
     rows: list[Row] = field(default_factory=list)
     whole: bool = True
     cut: bool = False
+    _headings: list[int] = field(default_factory=list)
 
     def add(self, pairs: Iterable[Pair], end: int, label: str = "") -> bool:
         """Add a row of these cells, which begins with `label`; False where reading must stop."""
@@ -51,11 +57,15 @@ class Rows:
                 cells[column], spans[column] = answer.raw, (answer.start, answer.end)
         label = label or next((self.text[s:e] for _, s, e, _ in told if self.text[s:e].strip(" *_`")), "")
         if cells and not is_no_row(self.table, cells, label) and not self._goes_on(cells, end):
+            said = {c for c, s, e, _ in told if self.text[s:e].strip() and not says_absent(self.text[s:e])}
+            if said == {"description"} and not _FREE.search(cells["description"]):
+                self._headings.append(len(self.rows))
             self.rows.append(Row(cells, spans, end))
         return True
 
     def answer(self, start: int, end: int) -> Answer | None:
         """Return the table's answer from `start` to `end`, None without rows: that is no claim of absence."""
+        self._drop_headings()
         if not self.rows:
             return None
         raw = self.text[start:end].strip()
@@ -69,6 +79,15 @@ class Rows:
             self.whole,
             self.rows[-1].end,
         )
+
+    def _drop_headings(self) -> None:
+        """Drop rows of a description alone where other rows have, or may have, numbers: they head or remark."""
+        amounts = (
+            {c.name for c in spec.columns if c.kind == "amount"} if (spec := self.names.spec(self.table)) else set()
+        )
+        if not self.whole or any(amounts & set(row.cells) for row in self.rows):
+            self.rows = [row for number, row in enumerate(self.rows) if number not in self._headings]
+        self._headings = []
 
     def _goes_on(self, cells: dict[str, str], end: int) -> bool:
         """Join a row of text alone to the one before where that text ran over two lines.
@@ -140,12 +159,19 @@ def _by_column(piece: Piece) -> Piece:
 
 def _object_pairs(rows: Rows, piece: Piece) -> list[Pair]:
     found = []
-    columns = rows.names.columns([key for key, _ in piece.members], rows.table)
+    keys = ["" if _is_numbered(rows, key, cell) else key for key, cell in piece.members]
+    columns = rows.names.columns(keys, rows.table)
     for column, (_, cell) in zip(columns, piece.members, strict=True):
         inner = cell.get("value", "raw", "text") if cell.kind == "object" else cell
         if column and inner and inner.kind == "text" and inner.closed:
             found.append((column, inner.start, inner.end, inner.quoted))
     return found
+
+
+def _is_numbered(rows: Rows, key: str, cell: Piece) -> bool:
+    """Return whether an item's number stands under a name that usually describes it."""
+    shown = rows.text[cell.start : cell.end] if cell.kind == "text" else ""
+    return _NUMBER.fullmatch(shown) is not None and rows.names.column(key, rows.table) == "description"
 
 
 def keys_of(piece: Piece) -> list[str]:
@@ -161,8 +187,10 @@ def delimited_rows(rows: Rows, lines: Sequence[list[Span]], positional: bool) ->
     framed = [all(side) for side in zip(*(_pipes_beside(rows.text, cells) for cells in lines), strict=True)]
     closed = {len(cells) for cells in lines if _pipes_beside(rows.text, cells)[1]}
     header: list[str | None] | None = None
+    ordered = False
+    numbers = _running_numbers(rows.text, lines[1:])
     for cells in lines:
-        keys = _columns_in(rows, cells)
+        keys = _columns_in(rows, cells, numbers)
         if header is None and sum(key is not None for key in keys) >= min(2, len(cells)) and any(keys):
             header = keys
             continue
@@ -171,17 +199,66 @@ def delimited_rows(rows: Rows, lines: Sequence[list[Span]], positional: bool) ->
         if told is None or (header is None and (not positional or _is_foreign_header(rows, told))):
             rows.whole = False
             return
+        if header is None and (_is_other_order(rows, lines, numbers) or _is_price_first(rows, lines)):
+            rows.whole = False
+            return
+        ordered = header is None or ordered
         header = header or [*columns]
-        if len(told) > 1 and _columns_in(rows, told) == header:
+        if len(told) > 1 and _columns_in(rows, told, numbers) == header:
             continue  # the header again, at the top of a page
         pairs = [(h, s, e, False) for h, (s, e) in zip(header, told, strict=True) if h]
         label = next((rows.text[s:e] for s, e in told if rows.text[s:e].strip(" *_`")), "")
+        before = len(rows.rows)
         if not rows.add(pairs, told[-1][1], label):
+            return
+        if ordered and len(rows.rows) > before and _is_misplaced(rows, pairs):
+            del rows.rows[before:]
+            rows.whole = False
             return
 
 
-def _columns_in(rows: Rows, cells: Sequence[Span]) -> list[str | None]:
-    return rows.names.columns([spoken(rows.text[s:e]) for s, e in cells], rows.table)
+def _columns_in(rows: Rows, cells: Sequence[Span], numbers: set[int]) -> list[str | None]:
+    """Return what the cells of a header mean; a column of running `numbers` describes nothing, whatever heads it."""
+    keys = [spoken(rows.text[s:e]) for s, e in cells]
+    told = [rows.names.column(key, rows.table) for key in keys]
+    shown = ["" if i in numbers and told[i] == "description" else key for i, key in enumerate(keys)]
+    return rows.names.columns(shown, rows.table)
+
+
+def _running_numbers(text: str, lines: Sequence[Sequence[Span]]) -> set[int]:
+    """Return the places of cells that hold a short whole number in every line, sums and the like aside."""
+    places = range(max(map(len, lines), default=0))
+    shown = {i: [text[slice(*line[i])].strip(" *") for line in lines if i < len(line)] for i in places}
+    return {i for i in places if any(shown[i]) and all(_NUMBER.fullmatch(cell) for cell in shown[i] if cell)}
+
+
+def _is_other_order(rows: Rows, lines: Sequence[list[Span]], numbers: set[int]) -> bool:
+    """Return whether rows without a header do not stand in the schema's order: a number where the description is."""
+    columns = rows.names.column_names(rows.table)
+    place = columns.index("description") if "description" in columns else None
+    if place is None or place >= len(lines[0]):
+        return False
+    first = rows.text[slice(*lines[0][place])].strip(" *")
+    return _NUMBER.fullmatch(first) is not None and (place in numbers or len(lines) == 1)
+
+
+def _is_misplaced(rows: Rows, pairs: Sequence[Pair]) -> bool:
+    """Return whether the last row is a text beside numbers that no column could take: its cells are others."""
+    beside = [rows.text[s:e] for column, s, e, _ in pairs if column != "description"]
+    return set(rows.rows[-1].cells) == {"description"} and any(c.isdigit() for cell in beside for c in cell)
+
+
+def _is_price_first(rows: Rows, lines: Sequence[list[Span]]) -> bool:
+    """Return whether every quantity has cents and no price of a unit has: the two may have changed places."""
+    columns = rows.names.column_names(rows.table)
+    if not {"quantity", "unit_price"} <= set(columns):
+        return False
+    counts, prices = (
+        [rows.text[slice(*line[place])].strip() for line in lines if place < len(line)]
+        for place in (columns.index("quantity"), columns.index("unit_price"))
+    )
+    told = [(count, price) for count, price in zip(counts, prices, strict=True) if count and price]
+    return bool(told) and all(_CENTS.search(count) and price.isdigit() for count, price in told)
 
 
 def _is_foreign_header(rows: Rows, cells: Sequence[Span]) -> bool:

@@ -41,6 +41,11 @@ _ON_TOP = re.compile(
 )
 _NAMED = re.compile(r"((?:The |the )?[A-Za-z][A-Za-z _./]{0,40}?)\s*(:|\b(?:is|was)\b)[\s*:]+(?=\S)")
 _OTHER_KEY = re.compile(r"\s+(?:\*\*[A-Z][\w #./]{0,30}(?::\*\*|\*\*:)|[|•]\s*\**[A-Z][\w #./]{0,30}:)")
+_GLUED_LABEL = re.compile(
+    r"\S\s+(?:No|Number|Date|ID|Ref|Reference|Code|Name)\.?\s?:\s|\w [A-Z][a-z]+: ?\d"
+    r"|, (?:BSB|ABN|Acc(?:ount|t)?)\b.{0,12}\d"
+)
+_IN_BRACKET = re.compile(r"[^\s(]\s?\([^()]{1,60}\)$")
 _BLANKS = "nrtbf"
 
 
@@ -66,7 +71,9 @@ def read_value(
         # of a tax, "not included in the prices" says that it is on top of them
         return Answer(None, start, end) if spec.kind != "boolean" else _not_included(text, start, end)
     start = _behind_its_name(text, start, end, spec)
-    told = value_end(text, start, end, prose=spec.kind == "text")
+    # a bracket behind a row's description is printed there
+    own_bracket = cell and spec.kind == "text" and _IN_BRACKET.search(text, start, end)
+    told = end if own_bracket else value_end(text, start, end, prose=spec.kind == "text")
     if told < end:
         start, told, _ = _unwrapped(text, start, told)
         if says_absent(text[start:told]):
@@ -81,6 +88,9 @@ def read_value(
     if span is None:
         return None
     start, end, _ = _unwrapped(text, *span)
+    is_name = not cell and spec.kind in ("text", "identifier") and "address" not in spec.name
+    if is_name and _GLUED_LABEL.search(text, start, end):
+        return None  # where the value ends and the next name begins is not plain
     raw = spoken(text[start:end])
     return Answer(raw, start, end) if raw else None
 
