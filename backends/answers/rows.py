@@ -41,8 +41,8 @@ class Rows:
     cut: bool = False
     _headings: list[int] = field(default_factory=list)
 
-    def add(self, pairs: Iterable[Pair], end: int, label: str = "") -> bool:
-        """Add a row of these cells, which begins with `label`; False where reading must stop."""
+    def add(self, pairs: Iterable[Pair], end: int, label: str = "", is_object: bool = False) -> bool:
+        """Add a row of these cells, which begins with `label`; False where reading must stop. An object heads none."""
         told = list(pairs)
         if len(self.rows) >= MAX_ROWS or any(self.text[s:e].strip(" *|") in _OMITTED for _, s, e, _ in told):
             self.whole = False
@@ -58,7 +58,7 @@ class Rows:
         label = label or next((self.text[s:e] for _, s, e, _ in told if self.text[s:e].strip(" *_`")), "")
         if cells and not is_no_row(self.table, cells, label) and not self._goes_on(cells, end):
             said = {c for c, s, e, _ in told if self.text[s:e].strip() and not says_absent(self.text[s:e])}
-            if said == {"description"} and not _FREE.search(cells["description"]):
+            if said == {"description"} and not is_object and not _FREE.search(cells["description"]):
                 self._headings.append(len(self.rows))
             self.rows.append(Row(cells, spans, end))
         return True
@@ -114,7 +114,7 @@ def piece_rows(rows: Rows, piece: Piece) -> None:
     header: list[str | None] = []
     for _, member in inner.members:
         if member.kind == "object" and member.closed:
-            if not rows.add(_object_pairs(rows, member), member.end):
+            if not rows.add(_object_pairs(rows, member), member.end, is_object=True):
                 return
         elif member.kind == "list" and member.closed:
             keys = [rows.names.column(rows.text[c.start : c.end], rows.table) for _, c in member.members]
