@@ -40,13 +40,13 @@ class TokenText:
             return b""
         if token in self._added:
             return self._added[token].encode()
-        table = _byte_of_character()
+        table = byte_of_character()
         return bytes(table[character] for character in name if character in table)
 
 
 @lru_cache(maxsize=1)
-def _byte_of_character() -> dict[str, int]:
-    """The alphabet of byte-level tokens (GPT-2): printable bytes are themselves, others letters from 256 on."""
+def byte_of_character() -> dict[str, int]:
+    """Return the alphabet of byte-level tokens (GPT-2): printable bytes are themselves, others letters from 256 on."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}

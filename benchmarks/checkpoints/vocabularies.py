@@ -17,6 +17,8 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
+from backends.vlm.token_text import byte_of_character
+
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN2_WORDS, LLAMA3_WORDS = _WORDS % r"\p{N}", _WORDS % r"\p{N}{1,3}"
 """How text is cut before merging: every digit alone, or up to three together."""
@@ -77,7 +79,7 @@ def _read(package: str, file: str, words: str, pairs: Callable[[Mapping[bytes, i
         raise ModuleNotFoundError(f"{package} ships a vocabulary; install it with: pip install 'docroute[dev]'")
     lines = (Path(found.origin).parent / file).read_bytes().splitlines()
     ranks = {base64.b64decode(token): int(rank) for token, _, rank in (line.partition(b" ") for line in lines)}
-    letters = _letters()
+    letters = {byte: letter for letter, byte in byte_of_character().items()}
 
     def spelled(token: bytes) -> str:
         return token.decode("latin-1").translate(letters)
@@ -113,10 +115,3 @@ def _parts(token: bytes, ranks: Mapping[bytes, int]) -> list[bytes]:
         place = joined.index(best)
         parts[place : place + 2] = [parts[place] + parts[place + 1]]
     return parts
-
-
-def _letters() -> dict[int, str]:
-    """The visible letter that stands for each byte: its own where it has one, else one from U+0100 on."""
-    visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    hidden = [byte for byte in range(256) if byte not in visible]
-    return {byte: chr(0x100 + place) for place, byte in enumerate(hidden)}
