@@ -48,9 +48,13 @@ class PartReading:
     answers: list[Said] = field(default_factory=list)
     tables: dict[str, list[PageTable]] = field(default_factory=dict)
     generations: list[Generation] = field(default_factory=list)
+    _row_bounds: tuple[int, ...] = ()
 
     def dialogue(self) -> Dialogue:
         """Ask everything about these pages, one question after the other."""
+        if any(self.schema.field(name).kind == "table" for name in self.wanted):
+            # before anything is asked: between two questions a model may keep a place for this dialogue
+            self._row_bounds = tuple(map(row_bound, self.pages, self.base.images))
         if self.schema.name == AUTO:
             yield from self._ask_kind()
         known = {name for said in self.answers for name in said.parsed.fields}
@@ -100,9 +104,9 @@ class PartReading:
 
     def _ask_table(self, name: str) -> Dialogue:
         self.tables[name] = []
-        for page, picture in zip(self.pages, self.base.images, strict=True):
+        for page, bound in zip(self.pages, self._row_bounds, strict=True):
             question = TableQuestion(
-                self.schema, self.schema.field(name), page.number, self._only(page), row_bound(page, picture), self.form
+                self.schema, self.schema.field(name), page.number, self._only(page), bound, self.form
             )
             table = yield from read_table(question, self.base, self.generations)
             self.tables[name].append(table)
