@@ -50,13 +50,17 @@ class Page(Frozen):
 
 
 class Document(Frozen):
-    """A document as received; `id` is the sha256 of its bytes in lower-case hexadecimal."""
+    """A document as received; `id` is the sha256 of its bytes in lower-case hexadecimal.
+
+    `notes` say in plain words what a reader of the result should know of it: what was left out, mended or not believed.
+    """
 
     id: str
     uri: str
     media_type: str
     size_bytes: int
     pages: tuple[Page, ...]
+    notes: tuple[str, ...] = ()
 
 
 class PageSource(Protocol):
@@ -182,6 +186,7 @@ class Result(Frozen):
     """The end of a document's way: merged fields, the route it took and what stayed open.
 
     `calibrated`: whether the confidences were fitted to how often such fields are right, for the lanes that read.
+    `notes` are the document's.
     """
 
     document_id: str
@@ -195,4 +200,5 @@ class Result(Frozen):
     unresolved: tuple[str, ...] = ()
     status: Status
     calibrated: bool = False
+    notes: tuple[str, ...] = ()
     elapsed_ms: dict[str, float] = {}

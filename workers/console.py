@@ -151,6 +151,8 @@ def result_table(line: Json, elapsed_s: float) -> Group:
     notes = [Text(f"not found: {', '.join(absent)}", style="dim")] if absent else []
     if open_names:
         notes.append(Text(f"no answer: {', '.join(open_names)}", style="yellow"))
+    # results of before have no such key
+    notes += [Text(f"note: {printable(note)}", style="yellow") for note in line.get("notes", ())]
     return Group(title, table, *(notes or [Text()]))
 
 

@@ -18,7 +18,8 @@ class JobData(Frozen):
     `extraction`: blob with the fast lane's reading and its review. `fields`: what the deep lane is to read; none named
     means all. `gap`: why a lane that was needed is missing. `ready_at`: since when the job has waited for its stage, by
     the store's clock. `picture`: the page of a document that is one picture, so that its size and blankness are looked
-    for once. `calibrated`: whether the result's confidences are. `elapsed_ms`, `wait_ms` and `attempts` are by step.
+    for once, and `notes` what was noted then. `calibrated`: whether the result's confidences are. `elapsed_ms`,
+    `wait_ms` and `attempts` are by step.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -27,6 +28,7 @@ class JobData(Frozen):
     pages: int = 0
     blank_pages: int = 0
     picture: Page | None = None
+    notes: tuple[str, ...] = ()
     score: ComplexityScore | None = None
     route: Route | None = None
     audit: bool = False

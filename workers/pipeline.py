@@ -207,6 +207,7 @@ def finish(
         unresolved=unresolved,
         status=status,
         calibrated=decisions.vouches_for(readings.fast, readings.deep),
+        notes=document.notes,
         elapsed_ms=times.elapsed_ms,
     )
 

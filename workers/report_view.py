@@ -99,6 +99,7 @@ class DocumentView:
     score: str = ""
     threshold: str = ""
     reason: str = ""
+    notes: tuple[str, ...] = ()
     seconds: str = ""
     steps: str = ""
     escalated: int = 0
@@ -131,6 +132,7 @@ def document_view(outcome: Outcome, number: int, pictured: bool = True) -> Docum
         score=f"{result.route.score:.2f}",
         threshold=f"{result.route.threshold:.2f}",
         reason=result.route.reason,
+        notes=result.notes,
         seconds=f"{outcome.elapsed_s:.1f} s",
         steps=" · ".join(f"{step} {ms:,.0f} ms" for step, ms in result.elapsed_ms.items()),
         escalated=len(result.escalated_fields),

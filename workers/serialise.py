@@ -35,6 +35,7 @@ def result_json(file: str, result: Result, schema: Schema) -> Json:
         "escalated_fields": list(result.escalated_fields),
         "escalation_reasons": result.escalation_reasons,
         "unresolved": list(result.unresolved),
+        "notes": list(result.notes),
         "elapsed_ms": result.elapsed_ms,
     }
 

@@ -58,7 +58,8 @@ class Step:
         """Open the original; raise `DocumentError` or `BlobError`."""
         with self.times.measure("open"):
             data = self.runtime.blobs.open_original(self.job.spec.document_id)
-            opened = open_document(data, self.job.spec.uri, self.runtime.settings.limits, self.data.picture)
+            uri, limits = self.job.spec.uri, self.runtime.settings.limits
+            opened = open_document(data, uri, limits, self.data.picture, self.data.notes)
         with opened:
             yield opened
 

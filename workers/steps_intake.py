@@ -28,6 +28,7 @@ def intake(step: Step) -> Ending:
         pages=len(document.pages),
         blank_pages=sum(page.blank for page in document.pages),
         picture=document.pages[0] if is_picture(document.media_type) else None,
+        notes=document.notes,
         score=short_score(score),
         route=first.model_copy(update={"score": round(first.score, 4), "threshold": round(first.threshold, 4)}),
         audit=audit,

@@ -17,6 +17,7 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPIma
 
 from router.documents import pixels, sniff
 from router.documents.blank import is_blank
+from router.documents.frames import notes_on_frames
 from router.documents.limits import Limits
 from router.errors import (
     CorruptDocumentError,
@@ -48,6 +49,7 @@ class ImagePages:
         self._first: Rgb | None = None
         self._frames: list[int] = [] if known is None else [0]
         self.pages: tuple[Page, ...] = () if known is None else (known,)
+        self.notes: tuple[str, ...] = ()
         if known is not None:
             return
         with _translated(_NAMES[media_type]):
@@ -108,6 +110,7 @@ class ImagePages:
     def _select(self, image: Image.Image) -> list[int]:
         """Return the frames that are pages: all but thumbnails and masks."""
         if self._media_type != sniff.TIFF:
+            self.notes = notes_on_frames(image, self._data)
             return [0]
         frames, kinds = 0, []
         while True:

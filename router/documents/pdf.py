@@ -32,6 +32,8 @@ _FEW_WORDS = 20
 class PdfPages:
     """The pages of one PDF: `pages` holds sizes, words and blank flags, `image` renders one of them."""
 
+    notes: tuple[str, ...] = ()
+
     def __init__(self, data: bytes, limits: Limits) -> None:
         check_complete(data)
         self._data = data

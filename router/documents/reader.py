@@ -19,10 +19,14 @@ from router.errors import DocumentError, LimitExceededError
 from router.types import Document, Page, Rgb
 
 _DEFAULT = Limits()
+_MAX_NOTES = 20
 
 
 class _Pages(Protocol):
+    """What a format's reader offers; `notes` are remarks on the document for whoever reads its result."""
+
     pages: tuple[Page, ...]
+    notes: tuple[str, ...]
 
     def image(self, number: int) -> Rgb: ...
 
@@ -82,11 +86,13 @@ class OpenedDocument:
         self.close()
 
 
-def open_document(data: bytes, uri: str, limits: Limits = _DEFAULT, picture: Page | None = None) -> OpenedDocument:
+def open_document(
+    data: bytes, uri: str, limits: Limits = _DEFAULT, picture: Page | None = None, notes: tuple[str, ...] = ()
+) -> OpenedDocument:
     """Return the opened document; `uri` is only remembered. Raises `DocumentError`, whose message leaves it out.
 
-    `picture` is the page that an earlier opening found in the same bytes, if `is_picture` says that they are one: they
-    are then decoded only when the page's picture is asked for.
+    `picture` is the page that an earlier opening found in the same bytes, and `notes` are what it noted, if
+    `is_picture` says that they are one: they are then decoded only when the page's picture is asked for.
     """
     check_bytes(len(data), limits)
     media_type = sniff.media_type(data)
@@ -98,6 +104,7 @@ def open_document(data: bytes, uri: str, limits: Limits = _DEFAULT, picture: Pag
         media_type=media_type,
         size_bytes=len(data),
         pages=pages.pages,
+        notes=(pages.notes if known is None else notes)[:_MAX_NOTES],
     )
     return OpenedDocument(document, pages, limits)
 
