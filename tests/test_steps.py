@@ -53,7 +53,7 @@ def test_what_waits_for_the_deep_lane_is_escalated_and_its_reading_is_kept_meanw
     world.step("intake")
     world.step("fast")
     assert world.job().state == "escalated"
-    assert world.blobs("extractions") == ["job.2.json"]
+    assert world.blobs("extractions") == [str(world.job().data["extraction"]).removeprefix("extractions/")]
     assert world.job().data["fields"] == ["number"]
 
 

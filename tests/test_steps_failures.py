@@ -138,8 +138,9 @@ def test_the_result_of_a_late_twin_is_dropped_with_its_file(tmp_path: Path) -> N
     world.runtime._lanes["fast"] = type("Slow", (), {"name": "slow", "relative_cost": 1.0, "extract": slow_extract})
     world.runtime._lanes["fast"].extract = slow_extract
     assert world.step("fast") == "late"
-    assert world.blobs("results") == ["job.3.json"]
-    assert world.job().result_blob == "results/job.3.json"
+    (blob,) = world.blobs("results")
+    assert blob.startswith("job.3"), "the third lease's"
+    assert world.job().result_blob == f"results/{blob}"
     assert world.store.statistics()["late"] == 1
 
 
@@ -183,7 +184,7 @@ def test_a_fast_reading_that_vanished_is_made_up_for_by_the_deep_lane(tmp_path: 
     world.submit()
     world.step("intake")
     world.step("fast")
-    world.runtime.blobs.delete("extractions/job.2.json")
+    world.runtime.blobs.delete(str(world.job().data["extraction"]))
     assert world.step("deep") == "done_with_gaps"
     assert {f["source"]["tier"] for f in world.result()["fields"].values()} == {"deep"}
 

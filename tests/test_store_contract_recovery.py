@@ -134,10 +134,28 @@ def test_a_lease_that_ran_out_makes_its_job_due_at_once(world):
 
 def test_a_lease_that_ran_out_passes_on_without_a_sweeper(world):
     world.create()
-    world.begin(lease_s=0)
-    assert world.begin() == 2
+    first = world.begin(lease_s=0)
+    second = world.begin()
+    assert second > first
+    assert world.store.get("job").spent_tokens == (first,)
     assert world.kinds() == ["created", "started", "expired", "started"]
     assert world.store.expire_leases(10) == []
+
+
+def test_tokens_under_which_no_step_ended_are_known_newest_first_and_not_without_end(world):
+    world.create()
+    given = [world.begin(lease_s=0), world.begin(lease_s=0)]
+    world.store.expire_leases(10)
+    given.append(world.begin())
+    assert world.store.retry("job", given[-1], 0, "x")
+    assert world.store.get("job").spent_tokens == tuple(reversed(given))
+    token = world.begin_again()
+    assert world.store.advance("job", token, "fast", False, {})
+    assert token not in world.store.get("job").spent_tokens
+    last = [world.begin_again("fast", lease_s=0) for _ in range(40)]
+    spent = world.store.get("job").spent_tokens
+    assert spent[0] == last[-2]
+    assert 15 < len(spent) < 40
 
 
 def test_no_more_leases_expire_than_asked_for(world):

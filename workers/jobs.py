@@ -5,7 +5,8 @@
 
 A job waits in the queue of its `stage`, or is worked on under a lease. The lease has a fencing token that grows with
 every begin, and whatever a worker wants to change must show the token of the lease it was given: a late twin of a
-step, whose lease has passed to another, cannot change anything.
+step, whose lease has passed to another, cannot change anything. Nine digits of a token are chance, so that no two
+leases share one, not even where a server that took over has missed the last ones and counts from before them.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ class Job(Frozen):
     result_blob: str | None = None
     lowest_confidence: Unit | None = None
     error: str | None = None
+    spent_tokens: tuple[int, ...] = Field(default=(), exclude=True)
+    """The last leases under which no step ended, newest first: their holders may have left blobs."""
 
     @property
     def is_final(self) -> bool:

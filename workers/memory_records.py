@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import deque
@@ -16,6 +17,8 @@ _NOISE_LINES = 200
 """Events that outsiders can repeat without end are logged up to this many lines."""
 
 _CALLS_KEPT = 4
+_TOKENS_KEPT = 20
+CHANCES = 10**9
 
 
 @dataclass
@@ -44,6 +47,10 @@ class Record:
         """Return whether the job waits for a stage."""
         return self.waiting_since is not None and self.job.stage == stage
 
+    def take_token(self) -> None:
+        """Make the token of the next lease: a count, and below it nine digits of chance."""
+        self.token = (self.token // CHANCES + 1) * CHANCES + chance()
+
     def lease_of(self, token: int) -> Lease | None:
         """Return the job's lease if it is the token's."""
         return self.job.lease if self.job.lease and self.job.lease.token == token else None
@@ -52,6 +59,11 @@ class Record:
         """Return the job's notification."""
         url = self.job.spec.callback_url or ""
         return Webhook(job_id=self.job.id, url=url, attempts=self.webhook_attempts, error=self.webhook_error)
+
+
+def chance() -> int:
+    """Return the part of a token that no count gives."""
+    return secrets.randbelow(CHANCES)
 
 
 def first(entry: tuple[float, Record]) -> float:
@@ -125,8 +137,13 @@ class MemoryRecords:
     def _expire(self, record: Record) -> None:
         self._counters["expired"] += 1
         self._log(record, "expired", "the worker stopped renewing its lease")
+        self._spend_token(record)
         self._change(record, lease=None)
         record.expired = True
+
+    def _spend_token(self, record: Record) -> None:
+        spent = (record.token, *record.job.spent_tokens)[:_TOKENS_KEPT]
+        record.job = record.job.model_copy(update={"spent_tokens": spent})
 
     def _wait(self, record: Record, stage: Stage, state: State, due_in_s: float | None = None) -> None:
         now = self._clock()

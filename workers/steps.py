@@ -127,15 +127,14 @@ def _finish(step: Step, ending: Finish) -> str:
     if ending.used_blob:
         with suppress(BlobError):
             step.runtime.blobs.delete(ending.used_blob)
-    if step.lease.token > len(ending.data.attempts):  # more leases than stages
-        _clear_after(step)
+    _clear_after(step)
     return str(result.status)
 
 
 def _clear_after(step: Step) -> None:
     """Remove what earlier attempts wrote and had no time to hand over, as when their worker was killed."""
     with suppress(BlobError):
-        for token in range(1, step.lease.token):
+        for token in step.job.spent_tokens:
             for kind in (RESULTS, EXTRACTIONS):
                 step.runtime.blobs.delete(f"{kind}/{blob_name(step.job.id, token)}.json")
 

@@ -61,9 +61,9 @@ class MemoryStore(MemoryEnded):
             attempts, risky = record.job.attempts, record.expired or record.job.lease is not None
             if risky and not alone and attempts < max_attempts:
                 return Begun(outcome="risky", job=record.job)
-            record.token += 1
             if record.job.lease:
                 self._expire(record)
+            record.take_token()
             if attempts >= max_attempts and (record.waits_in != "escalated" or attempts >= 2 * max_attempts):
                 self._die(record, record.job.error or f"{attempts} attempts began and none ended", "")
                 return Begun(outcome="exhausted", job=record.job)
@@ -130,6 +130,7 @@ class MemoryStore(MemoryEnded):
             record.calls.append((token, ("retry", delay_s, error)))
             self._log(record, "retried", one_line(error))
             self._counters["retried"] += 1
+            self._spend_token(record)
             self._change(record, error=one_line(error))
             self._wait(record, record.job.stage, record.waits_in, due_in_s=delay_s)
             return True

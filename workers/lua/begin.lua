@@ -9,8 +9,8 @@ local due = redis.call('ZSCORE', P .. 'd', id)
 -- Its message is still to be published, so the one that was read is an old one.
 if due and tonumber(due) > now then return {'gone', whole(id)} end
 if ARGV[9] == '0' and job.at < max_attempts and (job.xp or job.lu) then return {'risky', whole(id)} end
-redis.call('HINCRBY', job.key, 'tk', 1)
 if job.lu then expire(job) end
+redis.call('HSET', job.key, 'tk', next_token(job, nonce))
 local outcome = 'started'
 if job.at >= max_attempts then
   outcome = 'exhausted'

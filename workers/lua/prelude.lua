@@ -8,13 +8,15 @@
 --
 -- Fields of a job: sp spec, st state, sg stage, ws the state it waits in, ca/ua/fa created, updated, finished, at
 -- attempts, tk token, lw/lu lease's worker and end, rb result blob, lc lowest confidence, er error, cb callback, ha/he
--- webhook's attempts and error, nc names of the last calls, xp whether a lease of this stage ran out, d:NAME data.
+-- webhook's attempts and error, nc names of the last calls, xp whether a lease of this stage ran out, xt the last tokens
+-- under which no step ended, d:NAME data.
 local P = ARGV[1]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local FINAL = {done = true, done_with_gaps = true, needs_review = true, failed = true, cancelled = true}
-local FIELDS = {'st', 'sg', 'ws', 'ca', 'at', 'tk', 'lw', 'lu', 'cb', 'nc', 'er', 'xp'}
+local FIELDS = {'st', 'sg', 'ws', 'ca', 'at', 'tk', 'lw', 'lu', 'cb', 'nc', 'er', 'xp', 'xt'}
 local CALLS_KEPT_CHARS = 32
+local TOKENS_KEPT_CHARS = 340
 local NOISE_LINES = 200
 local FOR_EVER = 1e12
 
@@ -60,6 +62,13 @@ end
 -- begun may end, which is what frees memory.
 local function permit() redis.call('ZREM', P .. 'l', '') end
 
+-- The next token: a count, and below it nine digits of chance. A server that takes over may have missed the last leases
+-- and counts from before them; the digits keep it from giving a token that the holder of a missed lease has too.
+local function next_token(job, nonce)
+  local chance = tonumber(nonce, 16) % 1e9
+  return string.format('%.0f', (math.floor(job.tk / 1e9) + 1) * 1e9 + chance)
+end
+
 local function is_held(job, token) return job and job.lu and job.tk == tonumber(token) end
 
 -- The job when the token's lease is its own; else nil and the answer to give.
@@ -90,6 +99,12 @@ local function keep_data(job, first)
     data[#data + 1] = ARGV[i + 1]
   end
   if #data > 0 then redis.call('HSET', job.key, unpack(data)) end
+end
+
+-- The holder of a token under which no step ends may have left files, which whoever ends the job removes.
+local function spend_token(job)
+  local tokens = string.sub(string.format('%.0f ', job.tk) .. (job.xt or ''), 1, TOKENS_KEPT_CHARS)
+  redis.call('HSET', job.key, 'xt', string.match(tokens, '^.* '))
 end
 
 local function release(job)
@@ -143,6 +158,7 @@ local function expire(job)
   count('expired')
   log(job, 'expired', job.lw, 'the worker stopped renewing its lease')
   release(job)
+  spend_token(job)
   redis.call('HSET', job.key, 'xp', 1)
   job.lw, job.lu = false, false
 end

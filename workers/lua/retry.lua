@@ -4,6 +4,7 @@ if not job then return answer end
 log(job, 'retried', job.lw, ARGV[6])
 count('retried')
 release(job)
+spend_token(job)
 redis.call('HSET', job.key, 'er', ARGV[6])
 wait_for(job, job.sg, job.ws or 'received')
 due_at(job, now + tonumber(ARGV[5]))
