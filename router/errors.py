@@ -24,6 +24,7 @@ DocrouteError
 │   ├── UnknownJobError          there is no such job, or its retention is over
 │   └── NoResultError            the job has not ended yet, or has ended without a result
 ├── BusyError                too much waits already; try again after `retry_after_s` (retryable)
+├── PurgeRefusedError        nothing is deleted for now, since what is old or needed cannot be told
 └── StackError               the embedded stack cannot start or go on
 """
 
@@ -145,6 +146,10 @@ class BusyError(DocrouteError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class PurgeRefusedError(DocrouteError):
+    """Nothing is deleted for now: a clock is wrong, or the broker does not know what the blobs know."""
 
 
 class StackError(DocrouteError):

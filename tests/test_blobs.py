@@ -1,6 +1,7 @@
 """Blobs come back as they were put, whole, or as an error; in a folder and in a store that fsspec reaches."""
 
 import hashlib
+import time
 import uuid
 from pathlib import Path
 
@@ -29,8 +30,12 @@ def original_file(blobs: Blobs, document_id: str) -> Path:
     return Path(blobs.place) / original_blob(document_id)
 
 
-def keep_none(blob):
-    return False
+def none_needed(blobs):
+    return ()
+
+
+def later(seconds=60.0):
+    return time.time() + seconds
 
 
 @pytest.mark.parametrize("data", [b"", b"%PDF-1.7", bytes(range(256)) * 5000], ids=["empty", "small", "large"])
@@ -119,7 +124,7 @@ def test_damaged_json_is_an_error(folder):
 # -- set-up
 def test_the_check_finds_a_place_that_cannot_be_written(tmp_path, blobs):
     blobs.check()
-    assert list(blobs.stale("probe", -60)) == []
+    assert list(blobs.stale("probe", later())) == []
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BlobError, match="cannot write"):
         make_blobs(BlobSettings(url=str(tmp_path / "file"), min_free_mb=0)).check()
@@ -154,8 +159,41 @@ def test_errors_of_a_remote_store_are_translated_without_secrets(monkeypatch):
 
 def test_blobs_are_purged_in_every_storage(blobs):
     document_id = blobs.put_original(b"a")
-    assert blobs.purge("originals", 60, keep_none) == 0
-    assert blobs.purge("originals", -60, keep=lambda blob: True) == 0
-    assert list(blobs.stale("originals", -60)) == [original_blob(document_id)]
-    assert blobs.purge("originals", -60, keep_none) == 1
-    assert not blobs.has_original(document_id)
+    assert blobs.purge("originals", later(-60), none_needed) == 0
+    assert blobs.purge("originals", later(), needed=set) == 0
+    assert list(blobs.stale("originals", later())) == [original_blob(document_id)]
+    assert blobs.purge("originals", later(), none_needed) == 1
+    assert list(blobs.stale("originals", later())) == []
+
+
+def test_what_was_purged_lies_in_the_trash_and_reading_brings_it_back(blobs):
+    document_id = blobs.put_original(b"a")
+    result = blobs.put_json("results", "job.1", 1)
+    assert blobs.purge("originals", later(), none_needed) + blobs.purge("results", later(), none_needed) == 2
+    trashed = dict(blobs.trashed())
+    assert set(trashed) == {original_blob(document_id), result}
+    assert all(at == pytest.approx(time.time(), abs=60) for at in trashed.values()), "stamped by the move"
+    assert blobs.open_original(document_id) == b"a"
+    assert blobs.get_json(result) == 1
+    assert list(blobs.trashed()) == []
+    assert blobs.has_original(document_id)
+
+
+def test_what_has_lain_in_the_trash_is_removed_for_good(blobs):
+    result = blobs.put_json("results", "job.1", 1)
+    blobs.purge("results", later(), none_needed)
+    assert blobs.empty_trash(later(-60)) == 0
+    assert blobs.empty_trash(later(), limit=0) == 0
+    assert blobs.empty_trash(later()) == 1
+    with pytest.raises(BlobMissingError):
+        blobs.get_json(result)
+
+
+def test_nothing_is_put_into_the_trash_by_its_name(blobs):
+    with pytest.raises(ValueError, match="make no blob name"):
+        blobs.put_bytes("trash", "a", b"")
+
+
+def test_the_clock_is_that_which_stamps_blobs(blobs):
+    assert blobs.clock() == pytest.approx(time.time(), abs=60)
+    assert list(blobs.stale("probe", later())) == []

@@ -23,8 +23,12 @@ def folder(tmp_path):
     return make_blobs(BlobSettings(url=str(tmp_path / "blobs"), min_free_mb=0))
 
 
-def keep_none(blob):
-    return False
+def none_needed(blobs):
+    return ()
+
+
+def days_ago(days):
+    return time.time() - days * DAY_S
 
 
 # -- many at once
@@ -87,7 +91,7 @@ def test_a_writer_that_is_killed_leaves_nothing_to_read(folder):
         folder.get_json("results/a.1.json")
     (left,) = (Path(folder.place) / ".unfinished").iterdir()
     assert left.exists()
-    assert list(folder.stale("results", -60)) == []
+    assert list(folder.stale("results", days_ago(-1))) == []
 
 
 # -- no space
@@ -134,9 +138,9 @@ def test_purge_removes_by_age_and_spares_what_is_needed(folder):
     names = [folder.put_json("results", f"job{n}.1", n) for n in range(4)]
     for blob in names[:3]:
         make_older(folder, blob, days=8)
-    assert folder.purge("results", 7 * DAY_S, keep=lambda blob: blob == names[1]) == 2
-    assert sorted(folder.stale("results", -60)) == [names[1], names[3]]
-    assert folder.purge("results", 7 * DAY_S, keep_none, limit=0) == 0
+    assert folder.purge("results", days_ago(7), needed=lambda blobs: names[1:2]) == 2
+    assert sorted(folder.stale("results", days_ago(-1))) == [names[1], names[3]]
+    assert folder.purge("results", days_ago(7), none_needed, limit=0) == 0
 
 
 def test_a_submission_renews_the_age_of_its_original(folder):
@@ -144,20 +148,20 @@ def test_a_submission_renews_the_age_of_its_original(folder):
     for document_id in (old, again):
         make_older(folder, original_blob(document_id), days=9)
     folder.put_original(b"again")
-    assert folder.purge("originals", 7 * DAY_S, keep_none) == 1
+    assert folder.purge("originals", days_ago(7), none_needed) == 1
+    assert [blob for blob, _ in folder.trashed()] == [original_blob(old)]
     assert folder.has_original(again)
-    assert not folder.has_original(old)
 
 
 def test_an_original_submitted_in_the_moment_of_the_purge_stays(folder):
     document_id = folder.put_original(b"again")
     make_older(folder, original_blob(document_id), days=9)
 
-    def submitted_meanwhile(blob):
+    def submitted_meanwhile(blobs):
         folder.put_original(b"again")
-        return False
+        return ()
 
-    assert folder.purge("originals", 7 * DAY_S, submitted_meanwhile) == 0
+    assert folder.purge("originals", days_ago(7), submitted_meanwhile) == 0
     assert folder.open_original(document_id) == b"again"
 
 
@@ -167,7 +171,7 @@ def test_originals_that_are_submitted_and_purged_all_the_time_are_never_lost(fol
 
     def purge():
         while not stop.is_set():
-            folder.purge("originals", DAY_S, keep_none)
+            folder.purge("originals", days_ago(1), none_needed)
 
     purger = threading.Thread(target=purge)
     purger.start()
@@ -182,13 +186,11 @@ def test_originals_that_are_submitted_and_purged_all_the_time_are_never_lost(fol
         purger.join()
 
 
-def test_what_killed_writers_left_goes_after_a_day(folder, monkeypatch):
+def test_what_killed_writers_left_goes_after_a_day(folder):
     left = Path(folder.place) / ".unfinished" / "left"
     folder.check()
     left.write_bytes(b"half")
-    assert list(folder.stale("results", 0)) == []
+    folder.clear_unfinished(folder.clock() - DAY_S)
     assert left.exists()
-    later = time.time() + 2 * DAY_S
-    monkeypatch.setattr("workers.blob_folder.time.time", lambda: later)
-    assert list(folder.stale("results", 0)) == []
+    folder.clear_unfinished(folder.clock() + DAY_S)
     assert not left.exists()

@@ -1,6 +1,7 @@
 """`docroute doctor`: what it finds in a service that is well, and in many that are not."""
 
 import json
+import time
 
 import pytest
 from service_work import command_line, fake_settings
@@ -278,3 +279,13 @@ def test_a_broker_setting_that_is_no_url_is_told(settings):
     missing = BrokerSettings(url=settings.service.broker.url, password_file="/no/such")
     own = settings.model_copy(update={"service": settings.service.model_copy(update={"broker": missing})})
     assert "password_file" in named(examine(own), "broker").detail
+
+
+def test_blobs_that_must_not_be_deleted_are_told_with_the_clock_that_is_off(settings, monkeypatch):
+    assert named(examine(settings), "deletion").state == "ok"
+    real = time.time
+    monkeypatch.setattr("workers.clocks.time.time", lambda: real() + 86400.0)
+    found = named(examine(settings), "deletion")
+    assert found.state == "warn"
+    assert "no blob is deleted while this machine's clock is 86,400 s ahead of" in found.detail
+    assert "NTP" in found.advice

@@ -127,6 +127,7 @@ def test_a_retry_that_is_not_due_yet_is_not_lost(world: StepsWorld, sweeper: Swe
 def test_blobs_go_when_no_retention_needs_them(world: StepsWorld, sweeper: Sweeper, tmp_path: Path) -> None:
     world.submit()
     world.drive()
+    world.time = time.time()  # that of the blobs
     assert sweeper.purge_blobs() == 0
     assert list((tmp_path / "blobs" / "results").iterdir())
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from workers.blob_storage import translated
+from workers.blob_storage import TRASH, translated
 
 T = TypeVar("T")
 _UNFINISHED = ".unfinished"
-_UNFINISHED_S = 86400.0
 
 
 class Folder:
@@ -63,28 +61,50 @@ class Folder:
         with translated("delete", name, self.place):
             (self.root / name).unlink(missing_ok=True)
 
-    def delete_older(self, name: str, before: float) -> bool:
-        """Move a file away, look at its age again, and put it back where someone refreshed it just before the move."""
-        path = self.root / name
-        with translated("delete", name, self.place):
-            aside = self._unfinished()
+    def clock(self) -> float:
+        """Write a file and return the time that its file system gave it, which may be another machine's."""
+        with translated("write", "a probe", self.place):
+            probe = self._unfinished()
             try:
-                path.replace(aside)
-            except FileNotFoundError:
+                probe.write_bytes(b"")
+                return probe.stat().st_mtime
+            finally:
+                probe.unlink(missing_ok=True)
+
+    def trash_older(self, name: str, before: float) -> bool:
+        """Move a file to the trash, look at its age again, and put it back where someone refreshed it meanwhile."""
+        path, aside = self.root / name, self.root / TRASH / name
+        with translated("move", name, self.place), suppress(FileNotFoundError):  # another took it or brought it back
+            _with_folder(lambda: path.replace(aside), aside.parent)
+            if aside.stat().st_mtime < before:
+                os.utime(aside)
+                return True
+            _put_back(aside, path)
+        return False
+
+    def restore(self, name: str) -> bool:
+        """Move a file back from the trash."""
+        path, aside = self.root / name, self.root / TRASH / name
+        with translated("restore", name, self.place):
+            if not aside.is_file():
                 return False
-            if aside.stat().st_mtime >= before:
-                _put_back(aside, path)
-                return False
-            aside.unlink()
-            return True
+            with suppress(FileNotFoundError):  # another was quicker
+                _with_folder(lambda: aside.replace(path), path.parent)
+            return path.is_file()
 
     def changed(self, folder: str) -> Iterator[tuple[str, float]]:
-        """Yield files with the time of their last change, and clear away what killed writers left unfinished."""
-        self._clear_unfinished()
+        """Yield files with the time of their last change."""
         for path in (self.root / folder).rglob("*"):
             with suppress(FileNotFoundError):
                 if path.is_file():
                     yield path.relative_to(self.root).as_posix(), path.stat().st_mtime
+
+    def clear_unfinished(self, before: float) -> None:
+        """Remove unfinished files that nothing has happened to since."""
+        for path in (self.root / _UNFINISHED).glob("*"):
+            with suppress(OSError):
+                if path.stat().st_ctime < before:
+                    path.unlink()
 
     def free_mb(self) -> int:
         """Return the free space of the disk that the folder is on, or will be."""
@@ -95,12 +115,6 @@ class Folder:
         folder = self.root / _UNFINISHED
         folder.mkdir(parents=True, exist_ok=True)
         return folder / secrets.token_hex(16)
-
-    def _clear_unfinished(self) -> None:
-        for path in (self.root / _UNFINISHED).glob("*"):
-            with suppress(OSError):
-                if path.stat().st_ctime < time.time() - _UNFINISHED_S:
-                    path.unlink()
 
 
 def _with_folder(work: Callable[[], T], folder: Path) -> T:

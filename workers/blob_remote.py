@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
 from router.errors import BlobError
-from workers.blob_storage import translated
+from workers.blob_storage import TRASH, translated
 from workers.redact import redact_text
 
 _CHANGED_KEYS = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
@@ -50,17 +51,40 @@ class Remote:
         with self._translated("delete", name), suppress(FileNotFoundError):
             self._fs.rm_file(self._path(name))
 
-    def delete_older(self, name: str, before: float) -> bool:
-        """Look at the age again and remove; here a refresh between the two is lost, so let nothing be this old."""
-        with self._translated("delete", name):
-            try:
-                at = _changed_at(self._fs.info(self._path(name)))
-                if at is None or at >= before:
-                    return False
-                self._fs.rm_file(self._path(name))
-            except FileNotFoundError:
+    def clock(self) -> float | None:
+        """Put an object and return the time that the store gave it."""
+        name = f"probe/{secrets.token_hex(8)}"
+        self.write(name, b"clock")
+        try:
+            with self._translated("look at", name):
+                return self._stamp(name)
+        finally:
+            self.delete(name)
+
+    def trash_older(self, name: str, before: float) -> bool:
+        """Copy to the trash, look at the age again, and remove.
+
+        What is put again between that look and the removal is in the trash only; whoever reads it brings it back.
+        """
+        with self._translated("move", name), suppress(FileNotFoundError):
+            stamp = self._stamp(name)
+            if stamp is None or stamp >= before:
                 return False
-            return True
+            self._fs.cp_file(self._path(name), self._path(f"{TRASH}/{name}"))
+            if self._stamp(name) == stamp:
+                self._fs.rm_file(self._path(name))
+                return True
+        return False
+
+    def restore(self, name: str) -> bool:
+        """Copy an object back from the trash."""
+        aside = f"{TRASH}/{name}"
+        if not self.exists(aside):
+            return False
+        with self._translated("restore", name), suppress(FileNotFoundError):
+            self._fs.cp_file(self._path(aside), self._path(name))
+            self._fs.rm_file(self._path(aside))
+        return self.exists(name)
 
     def changed(self, folder: str) -> Iterator[tuple[str, float]]:
         """Yield objects with the time of their last change; those without one are left out."""
@@ -71,8 +95,15 @@ class Remote:
             if (at := _changed_at(info)) is not None:
                 yield path.removeprefix(self._root).lstrip("/"), at
 
+    def clear_unfinished(self, before: float) -> None:
+        """Do nothing: an object is there whole or not at all."""
+
     def free_mb(self) -> None:
         """Return None: an object store does not say."""
+
+    def _stamp(self, name: str) -> float | None:
+        self._fs.invalidate_cache()
+        return _changed_at(self._fs.info(self._path(name)))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

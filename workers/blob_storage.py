@@ -13,6 +13,8 @@ from typing import Protocol
 from router.errors import BlobError, BlobMissingError
 from workers.redact import redact_text
 
+TRASH = "trash"
+"""The folder of what was removed and may still come back; a blob lies there under its own name."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -42,8 +44,20 @@ class Storage(Protocol):
         """Remove a name; one that is not there is no error."""
         ...
 
-    def delete_older(self, name: str, before: float) -> bool:
-        """Remove a name last written before a time (seconds since the epoch); return whether it was."""
+    def clock(self) -> float | None:
+        """Return the time by the clock that stamps blobs (seconds since the epoch); None where they get no stamp."""
+        ...
+
+    def trash_older(self, name: str, before: float) -> bool:
+        """Move a name last written before a time (by that clock) to the trash, stamped anew; return whether it was."""
+        ...
+
+    def restore(self, name: str) -> bool:
+        """Bring a name back from the trash; return whether it was there."""
+        ...
+
+    def clear_unfinished(self, before: float) -> None:
+        """Remove what killed writers left before a time (by that clock)."""
         ...
 
     def changed(self, folder: str) -> Iterator[tuple[str, float]]:

@@ -2,16 +2,21 @@
 
 An original is checked against its hash whenever it is read: what comes back is what was put, or an error. A name is
 seen whole or not at all, so a reader never meets half a result. Blobs outlive the store of jobs.
+
+What is purged goes to a trash first, under its own name and with the time of the move as its age; whoever reads it
+meanwhile brings it back. Ages are those of the clock that stamps blobs (`clock`), never of this process.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +26,18 @@ from fsspec.implementations.local import LocalFileSystem
 from router.errors import BlobError, BlobMissingError, SettingsError
 from workers.blob_folder import Folder
 from workers.blob_remote import Remote
-from workers.blob_storage import Storage
+from workers.blob_storage import TRASH, Storage
 from workers.redact import redact_text, redact_url
 from workers.service_settings import BlobSettings
 
-ORIGINALS = "originals"
+ORIGINALS, RESULTS, EXTRACTIONS = "originals", "results", "extractions"
+BATCH = 500
 _ID = re.compile(r"[0-9a-f]{64}")
 _KIND = re.compile(r"[a-z][a-z_]{0,30}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}(\.[A-Za-z0-9_-]{1,40}){0,3}")
+_RESERVED = {ORIGINALS, TRASH}
 _LOOK_AGAIN_S = 0.05
+_LOG = logging.getLogger(__name__)
 _PACKAGES = {"s3": 'pip install "docroute[s3]"', "s3a": 'pip install "docroute[s3]"'}
 
 
@@ -74,17 +82,17 @@ class Blobs:
         """Return the bytes of a document, checked against its id; raise `BlobError` when they are damaged."""
         name = original_blob(document_id)
         try:
-            data = self._storage.read(name)
+            data = self._read(name)
         except BlobMissingError:
             time.sleep(_LOOK_AGAIN_S)  # a purge that met a fresh submission puts the file back
-            data = self._storage.read(name)
+            data = self._read(name)
         if hashlib.sha256(data).hexdigest() != document_id:
             raise BlobError(f"the original {document_id} in {self.place} is damaged; submit the document again")
         return data
 
     def has_original(self, document_id: str) -> bool:
-        """Return whether a document is kept; its bytes are not looked at."""
-        return self._storage.exists(original_blob(document_id))
+        """Return whether a document is kept or was brought back from the trash; its bytes are not looked at."""
+        return self.has(original_blob(document_id))
 
     # -- results and whatever else steps leave for each other
     def put_json(self, kind: str, name: str, value: Any, durable: bool = True) -> str:
@@ -107,7 +115,7 @@ class Blobs:
 
     def put_bytes(self, kind: str, name: str, data: bytes, durable: bool = True) -> str:
         """Return the blob name `KIND/NAME` under which bytes were put; raise ValueError for a bad kind or name."""
-        if kind == ORIGINALS or not _KIND.fullmatch(kind) or not _NAME.fullmatch(name):
+        if kind in _RESERVED or not _KIND.fullmatch(kind) or not _NAME.fullmatch(name):
             raise ValueError(f"{kind!r}, {name!r} make no blob name: letters, digits, '_', '-' and single dots do")
         blob = f"{kind}/{name}"
         self._storage.write(blob, data, durable)
@@ -115,36 +123,74 @@ class Blobs:
 
     def get_bytes(self, blob: str) -> bytes:
         """Return the bytes of a blob that `put_bytes` or `put_json` named."""
-        return self._storage.read(_checked(blob))
+        return self._read(_checked(blob))
+
+    def has(self, blob: str) -> bool:
+        """Return whether a blob is there or was brought back from the trash."""
+        return self._storage.exists(_checked(blob)) or self._restore(blob)
 
     def delete(self, blob: str) -> None:
         """Remove a blob by its name; one that is not there is no error."""
         self._storage.delete(_checked(blob))
 
     # -- housekeeping
-    def stale(self, kind: str, older_than_s: float) -> Iterator[str]:
-        """Yield the names of a kind's blobs (`originals`, `results`, ...) that were last put before so many seconds."""
+    def clock(self) -> float | None:
+        """Return the time by the clock that stamps blobs, in seconds since the epoch; None where they get no stamp."""
+        return self._storage.clock()
+
+    def stamped(self, kind: str) -> Iterator[tuple[str, float]]:
+        """Yield (blob, when it was last put, by `clock`) for all blobs of a kind (`originals`, `results`, ...)."""
         if not _KIND.fullmatch(kind):
             raise ValueError(f"{kind!r} is no kind of blob")
-        before = time.time() - older_than_s
-        for blob, changed_at in self._storage.changed(kind):
-            if changed_at < before:
-                yield blob
+        return self._storage.changed(kind)
 
-    def purge(self, kind: str, older_than_s: float, keep: Callable[[str], bool], limit: int = 10_000) -> int:
-        """Return how many stale blobs of a kind were removed; `keep` is asked for each blob name and may spare it.
+    def stale(self, kind: str, before: float) -> Iterator[str]:
+        """Yield the names of a kind's blobs that were last put before a time by `clock`."""
+        return (blob for blob, put_at in self.stamped(kind) if put_at < before)
 
-        An original must not go while a job waits for it. Two things see to that: `keep`, for jobs that have waited
-        longer than the retention, and age, for jobs that `keep` cannot know yet: a submission puts the original,
+    def purge(
+        self, kind: str, before: float, needed: Callable[[Sequence[str]], Collection[str]], limit: int = 10_000
+    ) -> int:
+        """Return how many stale blobs of a kind went to the trash; `needed` returns which of some names are spared.
+
+        An original must not go while a job waits for it. Two things see to that: `needed`, for jobs that have waited
+        longer than the retention, and age, for jobs that `needed` cannot know yet: a submission puts the original,
         which renews its age, before it makes the job, and age is looked at again in the moment of removal.
         """
+        moved, stale = 0, self.stale(kind, before)
+        while moved < limit and (part := list(islice(stale, min(BATCH, limit - moved)))):
+            spared = needed(part)
+            moved += sum(self._storage.trash_older(blob, before) for blob in part if blob not in spared)
+        return moved
+
+    def empty_trash(self, before: float, limit: int = 10_000) -> int:
+        """Return how many blobs were removed for good that went to the trash before a time by `clock`."""
         removed = 0
-        for blob in self.stale(kind, older_than_s):
-            if removed >= limit:
-                break
-            if not keep(blob):
-                removed += self._storage.delete_older(blob, time.time() - older_than_s)
+        for aside in islice(self.stale(TRASH, before), limit):
+            self._storage.delete(aside)
+            removed += 1
         return removed
+
+    def clear_unfinished(self, before: float) -> None:
+        """Remove what killed writers left before a time by `clock`."""
+        self._storage.clear_unfinished(before)
+
+    def trashed(self) -> Iterator[tuple[str, float]]:
+        """Yield (blob, when it went to the trash, by `clock`)."""
+        return ((aside.removeprefix(f"{TRASH}/"), at) for aside, at in self.stamped(TRASH))
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return self._storage.read(name)
+        except BlobMissingError:
+            self._restore(name)
+            return self._storage.read(name)
+
+    def _restore(self, name: str) -> bool:
+        restored = self._storage.restore(name)
+        if restored:
+            _LOG.warning("the blob %s lay in the trash of %s and was brought back", name, self.place)
+        return restored
 
     def free_mb(self) -> int | None:
         """Return the free space in MB; None for a storage that does not say."""

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from router.errors import DocrouteError
+from workers.blobs import make_blobs
 from workers.broker import broker_address
 from workers.checks import Check, fail
+from workers.doctor_blobs import check_deletion
 from workers.doctor_broker import check_broker
 from workers.doctor_local import check_blobs, check_decisions, check_lanes, check_schemas, check_sources, check_webhooks
 from workers.doctor_queues import check_dead, check_queues
@@ -51,6 +53,7 @@ def _with_broker(settings: Settings) -> Iterator[Check]:
             yield from check_lanes(settings.lanes)
         yield from check_queues(store, settings.service.load)
         yield from check_dead(store)
+        yield from check_deletion(store, make_blobs(settings.service.blobs))
 
 
 def _guarded(name: str, checks: Callable[[], Iterator[Check]]) -> list[Check]:

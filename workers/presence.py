@@ -191,6 +191,7 @@ def shared_settings(settings: Settings) -> dict[str, str]:
         "steps.lease_s": f"{service.steps.lease_s:g}",
         "retention.finished_s": f"{service.retention.finished_s:g}",
         "retention.dead_s": f"{service.retention.dead_s:g}",
+        "retention.trash_s": f"{service.retention.trash_s:g}",
         "schemas": _schemas(service.schemas),
         "policy.decisions": decisions_identity(settings),
     }

@@ -82,6 +82,8 @@ class RetentionSettings(Frozen):
 
     finished_s: Seconds = 7 * 86400.0
     dead_s: Seconds = 30 * 86400.0
+    trash_s: Seconds = 3 * 86400.0
+    """How long documents and results lie in the trash, where reading one brings it back, before they are removed."""
 
 
 class MonitoringSettings(Frozen):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from router.errors import BlobError, DocrouteError
+from workers.blobs import EXTRACTIONS, RESULTS
 from workers.endings import Advance, Ending, Fail, Finish, Retry
 from workers.job_data import changes
 from workers.jobs import Begun, Job, Stage
@@ -21,9 +22,8 @@ from workers.step import Step, blob_name
 from workers.step_report import report_of
 from workers.steps_failure import ending_of, retry_or_fail, stand_in
 from workers.steps_intake import intake
-from workers.steps_lanes import EXTRACTIONS, deep, fast
+from workers.steps_lanes import deep, fast
 
-RESULTS = "results"
 WORK: dict[Stage, Callable[[Step], Ending]] = {"intake": intake, "fast": fast, "deep": deep}
 _LOG = logging.getLogger(__name__)
 

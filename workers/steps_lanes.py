@@ -10,6 +10,7 @@ from router.errors import BlobError, BlobMissingError
 from router.policy import Review
 from router.schema import Schema
 from router.types import Document, Extraction, Page, Result
+from workers.blobs import EXTRACTIONS
 from workers.endings import Advance, Ending, Finish
 from workers.load import Escalation, limit_escalation, under_budget
 from workers.pipeline import (
@@ -23,8 +24,6 @@ from workers.pipeline import (
     used_schema,
 )
 from workers.step import Step, blob_name
-
-EXTRACTIONS = "extractions"
 
 
 def fast(step: Step) -> Ending:

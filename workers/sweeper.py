@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from workers.blobs import ORIGINALS, original_blob
 from workers.chore import Chore
-from workers.jobs import FINAL, STAGES, STATES, Stage
+from workers.jobs import STAGES, Stage
+from workers.retention import Retention
 from workers.runtime import Runtime
-from workers.steps import RESULTS
-from workers.steps_lanes import EXTRACTIONS
 from workers.webhooks import Notifier
 
 BATCH = 500
@@ -108,28 +106,8 @@ class Sweeper:
         return notifier.run_once(_WEBHOOKS_AT_ONCE)
 
     def purge_blobs(self) -> int:
-        """Remove blobs that are older than any retention, and return how many; originals of unfinished jobs stay."""
-        retention = self._runtime.settings.service.retention
-        older_than_s = max(retention.finished_s, retention.dead_s)
-        needed: set[str] = set()
-
-        def keep(blob: str) -> bool:
-            if not needed:
-                needed.update(self._needed_originals())
-            return blob in needed
-
-        blobs = self._runtime.blobs
-        removed = blobs.purge(ORIGINALS, older_than_s, keep)
-        return removed + sum(blobs.purge(kind, older_than_s, lambda blob: False) for kind in (EXTRACTIONS, RESULTS))
-
-    def _needed_originals(self) -> set[str]:
-        found = {""}
-        for state in (state for state in STATES if state not in FINAL):
-            offset = 0
-            while jobs := self._store.jobs(state=state, order="oldest", limit=BATCH, offset=offset):
-                found.update(original_blob(job.spec.document_id) for job in jobs)
-                offset += BATCH
-        return found
+        """Move what no retention needs to the trash, and return how much; raise `PurgeRefusedError`."""
+        return Retention(self._store, self._runtime.blobs, self._runtime.settings.service.retention).run_once()
 
     def _find_lost(self, stage: Stage) -> int:
         """Make jobs due whose message must be lost, and return how many.
