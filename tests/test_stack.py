@@ -186,7 +186,7 @@ def test_with_a_broker_of_ones_own_no_server_is_started(tmp_path, valkey_url):
 def test_a_broker_that_is_not_there_is_told_without_its_password(tmp_path):
     up = Up(tmp_path, "--broker", "redis://:hunter2@127.0.0.1:1/0", "--workers", "fast=1")
     assert up.process.wait(STOP_S) == 1
-    assert up.said().splitlines()[-1].startswith("docroute: cannot use redis://127.0.0.1:1/0")
+    assert up.said().splitlines()[-1].startswith("docroute: cannot reach redis://127.0.0.1:1/0")
     assert "hunter2" not in up.said()
 
 

@@ -6,6 +6,7 @@ import pytest
 import redis
 from kombu import Connection
 
+from router.errors import SettingsError
 from workers.transport import use_repaired_transport
 
 
@@ -79,3 +80,9 @@ def test_an_acknowledgement_on_a_closed_channel_does_not_fail_for_want_of_its_co
     loop.later[0]()
     with contextlib.suppress(redis.ConnectionError):  # a lost connection is what Celery expects
         channel.qos.ack(second.delivery_tag)
+
+
+def test_a_channel_with_tls_that_would_verify_nothing_does_not_connect():
+    use_repaired_transport()
+    with Connection("rediss://127.0.0.1:1/0") as connection, pytest.raises(SettingsError, match="must verify"):
+        connection.connect()

@@ -14,6 +14,7 @@ from celery import Celery
 from kombu import Queue
 
 from workers.broker import broker_url
+from workers.broker_tls import tls_options
 from workers.jobs import STAGES, Job
 from workers.publish import publish
 from workers.runtime import LaneChoice
@@ -42,6 +43,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
     broker = settings.service.broker
     return {
         "broker_url": broker_url(broker),
+        # told nothing, kombu would take any certificate
+        "broker_use_ssl": tls_options(broker) or None,
         "broker_transport_options": transport_options(settings),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

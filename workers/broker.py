@@ -15,10 +15,12 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
-from redis.exceptions import AuthorizationError, NoScriptError
+from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 from router.errors import SettingsError, StoreError
+from workers.broker_errors import broker_problem, is_refusal
+from workers.broker_tls import tls_options
 from workers.service_settings import BrokerSettings
 
 SOCKET_TIMEOUT_S = 10.0
@@ -32,17 +34,24 @@ Answer = TypeVar("Answer")
 
 
 def broker_url(broker: BrokerSettings) -> str:
-    """Return the URL with the password of `password_file` in it, for clients only: never log it."""
-    if broker.password_file is None:
+    """Return the URL with `username` and the password of `password_file` in it, for clients only: never log it."""
+    if broker.username is None and broker.password_file is None:
         return broker.url
-    try:
-        password = Path(broker.password_file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"cannot read broker.password_file {broker.password_file}: {exc}") from exc
     parts = urlsplit(broker.url)
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    if broker.username is not None:
+        user = quote(broker.username, safe="")
+    if broker.password_file is not None:
+        password = quote(_password(broker.password_file), safe="")
     host = parts.netloc.rpartition("@")[2]
-    user = parts.netloc.rpartition("@")[0].partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
+    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{host}"))
+
+
+def _password(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"cannot read broker.password_file {path}: {exc}") from exc
 
 
 def broker_address(broker: BrokerSettings) -> str:
@@ -53,9 +62,11 @@ def broker_address(broker: BrokerSettings) -> str:
 
 def connect(broker: BrokerSettings, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
     """Return a client; it connects with its first command. Raise `SettingsError` for a URL that is none."""
+    options = tls_options(broker)
     try:
         return redis.Redis.from_url(
             broker_url(broker),
+            **options,
             decode_responses=True,
             encoding_errors="replace",
             socket_timeout=timeout_s,
@@ -69,6 +80,19 @@ def connect(broker: BrokerSettings, timeout_s: float = SOCKET_TIMEOUT_S) -> redi
         raise SettingsError(
             "broker.url is not a Redis URL; write redis://HOST:PORT/DB, rediss:// for TLS or unix://PATH"
         ) from None
+
+
+def check_access(broker: BrokerSettings) -> None:
+    """Raise `SettingsError` where the server and this process turn each other away; one that is away is none of it.
+
+    For the start of a process that would otherwise try for ever.
+    """
+    with contextlib.closing(connect(broker, CONNECT_TIMEOUT_S)) as client:
+        try:
+            client.ping()
+        except redis.RedisError as exc:
+            if is_refusal(exc):
+                raise SettingsError(broker_problem(broker_address(broker), exc)) from exc
 
 
 def script_text(name: str) -> str:
@@ -149,10 +173,10 @@ class Server:
             try:
                 return work(self._client)
             except (redis.ConnectionError, redis.TimeoutError) as exc:
-                if not tries_left or isinstance(exc, redis.AuthenticationError | AuthorizationError):
-                    raise StoreError(self._problem(exc)) from exc
+                if not tries_left or is_refusal(exc):
+                    raise StoreError(broker_problem(self.address, exc)) from exc
             except redis.RedisError as exc:
-                raise StoreError(self._problem(exc)) from exc
+                raise StoreError(broker_problem(self.address, exc)) from exc
             # Spread, so that a whole fleet does not come back at the same moment.
             time.sleep(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
@@ -172,12 +196,3 @@ class Server:
     def _load(self, name: str) -> Script:
         script = self._scripts[name] = self._client.register_script(script_text(name))
         return script
-
-    def _problem(self, exc: redis.RedisError) -> str:
-        if isinstance(exc, redis.AuthenticationError | AuthorizationError):
-            return f"{self.address} refused the user or password; check broker.url and broker.password_file"
-        if isinstance(exc, redis.OutOfMemoryError) or "OOM" in str(exc):
-            return f"{self.address} is out of memory and takes no more; wait for jobs to end or raise its maxmemory"
-        if isinstance(exc, redis.ConnectionError | redis.TimeoutError):
-            return f"cannot reach {self.address} ({exc}); is the server running?"
-        return f"{self.address} answered: {exc}"

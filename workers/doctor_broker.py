@@ -14,6 +14,7 @@ from redis.exceptions import NoPermissionError
 
 from router.errors import SettingsError
 from workers.broker import broker_address, connect
+from workers.broker_errors import broker_problem
 from workers.checks import Check, fail, ok, warn
 from workers.service_settings import BrokerSettings
 
@@ -41,7 +42,7 @@ def check_broker(broker: BrokerSettings) -> list[Check]:
         told = f"{address} answers, but its user may not look at it"
         return [warn("broker", told, "allow INFO and TIME, to have memory, persistence and clock checked")]
     except redis.RedisError as exc:
-        return [fail("broker", f"cannot reach {address}: {exc}", "start docroute up, or set service.broker.url")]
+        return [fail("broker", broker_problem(address, exc), "start docroute up, or set service.broker.url")]
     checks = [_version(info, address), _eviction(info), _memory(info), *_persistence(info), _clock(skew_s)]
     return checks + list(_password(broker))
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from router.errors import SettingsError
+from workers.broker import check_access
 from workers.flower_auth import cookie_secret, credentials_file, read_credentials
 from workers.logs import start_logging
 from workers.redact import redact_text
@@ -49,6 +50,7 @@ def flower(
 
 def serve(settings: Settings, credentials: list[str], path: Path) -> None:
     """Run Flower until SIGTERM or Ctrl-C; raise `SettingsError` where the port is taken."""
+    check_access(settings.service.broker)
     view = make_flower(settings, credentials)
     wanted = settings.service.flower
     try:

@@ -25,6 +25,7 @@ from pydantic import Field, ValidationError
 from router.errors import StoreError
 from router.types import Frozen
 from workers.broker import broker_address, connect
+from workers.broker_errors import broker_problem
 from workers.decisions import decisions_identity
 from workers.jobs import Stage
 from workers.redact import redact_url
@@ -167,7 +168,7 @@ def present_workers(broker: BrokerSettings) -> list[WorkerRecord]:
         if gone:
             client.hdel(key, *gone)
     except redis.RedisError as exc:
-        raise StoreError(f"cannot reach {broker_address(broker)} ({exc}); is the server running?") from exc
+        raise StoreError(broker_problem(broker_address(broker), exc)) from exc
     finally:
         client.close()
     return sorted((record for record in found if record.name not in gone), key=lambda record: record.name)

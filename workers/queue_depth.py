@@ -18,6 +18,7 @@ import redis
 
 from router.errors import StoreError
 from workers.broker import broker_address, connect
+from workers.broker_errors import broker_problem
 from workers.jobs import STAGES, Priority, Stage
 from workers.service_settings import BrokerSettings
 
@@ -93,7 +94,7 @@ class BrokerQueues:
                 ask(pipe)
                 return list(pipe.execute())
         except redis.RedisError as exc:
-            raise StoreError(f"cannot read the queues at {self._address}: {exc}") from exc
+            raise StoreError(broker_problem(self._address, exc)) from exc
 
 
 def _job_id(message: Any) -> str | None:

@@ -9,6 +9,7 @@ import redis
 
 from router.errors import StoreError
 from workers.broker import broker_address, connect
+from workers.broker_errors import broker_problem
 from workers.jobs import STAGES, Priority, Stage, State
 from workers.queue_depth import BrokerQueues, Unacked
 from workers.service_settings import BrokerSettings
@@ -76,5 +77,5 @@ class QueueWatch:
         try:
             memory: Any = self._client.info("memory")
         except redis.RedisError as exc:
-            raise StoreError(f"cannot reach {self._address} ({exc}); is the server running?") from exc
+            raise StoreError(broker_problem(self._address, exc)) from exc
         return int(memory.get("used_memory", 0))

@@ -15,8 +15,17 @@ class BrokerSettings(Frozen):
     """The Redis or Valkey that holds queues and jobs. `visibility_timeout_s` must be the same in every process."""
 
     url: str = "redis://127.0.0.1:6390/0"
+    """`rediss://` is TLS: the server's certificate and host name are verified."""
+    username: str | None = None
+    """A user of the server's access list; None is the one of the URL, or the default user."""
     password_file: str | None = None
     """File with the password, so that it stands in no setting, process list or log."""
+    ca_file: str | None = None
+    """PEM file with a certificate authority of your own, which is believed beside those of the system."""
+    certificate_file: str | None = None
+    """PEM file with a client certificate, for a server that asks for one."""
+    key_file: str | None = None
+    """PEM file with its private key, without a passphrase; None: it is in `certificate_file`."""
     key_prefix: Annotated[str, Field(pattern=r"^[a-z0-9_-]*:?$")] = "docroute:"
     visibility_timeout_s: Seconds = 900.0
     """After this long a message whose worker never answered is given to another; above the longest step."""

@@ -16,6 +16,7 @@ import redis
 
 from router.errors import StackError
 from workers.broker import broker_address
+from workers.broker_errors import broker_problem
 from workers.log_file import LogFile
 from workers.monitoring import ping
 from workers.monitoring_server import MonitoringServer
@@ -107,7 +108,7 @@ class Stack:
                 pass
             except redis.RedisError as exc:
                 if self.server is None:
-                    raise StackError(f"cannot use {broker_address(broker)}: {exc}") from exc
+                    raise StackError(broker_problem(broker_address(broker), exc)) from exc
             else:
                 if self.server is not None:
                     self.server.was_ready = True

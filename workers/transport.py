@@ -11,6 +11,8 @@ they only put back what was taken out a moment before.
 The note that a worker has a message goes when it is done. Here it goes with the note of the next message or after a
 moment, and costs no trip of its own; a message whose note a dying worker leaves comes once more, and does no harm.
 
+Told nothing of certificates, kombu takes any. Here a channel with TLS that would not verify does not connect.
+
 For every single command kombu makes a new client object, which costs more than the command. Here a channel keeps one.
 """
 
@@ -18,12 +20,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import time
 from typing import Any
 
 import redis
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
+
+from router.errors import SettingsError
 
 _NAME = "workers.transport:Transport"
 _GATHER_S = 0.05
@@ -143,7 +148,10 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
     def _connparams(self, *args: Any, **options: Any) -> Any:
         if getattr(self.connection, "client", None) is None:
             raise redis.ConnectionError("the connection of this channel is closed")
-        return super()._connparams(*args, **options)
+        params = super()._connparams(*args, **options)
+        if params.get("ssl_cert_reqs", ssl.CERT_REQUIRED) != ssl.CERT_REQUIRED:
+            raise SettingsError("a connection with TLS must verify its server; see service.broker.ca_file")
+        return params
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         if asynchronous:  # it holds one connection for itself and must not be shared

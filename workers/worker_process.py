@@ -20,6 +20,7 @@ from celery import Celery, signals
 from backends.base import engine_of
 from router.errors import DocrouteError, SettingsError, StoreError
 from workers.app import make_app
+from workers.broker import check_access
 from workers.jobs import Stage
 from workers.monitoring import WorkerMonitoring
 from workers.prefork import PreforkPool
@@ -54,6 +55,7 @@ def run_worker(settings: Settings, choice: WorkerChoice) -> int:
 
     Raise `DocrouteError` before any work when the lane or a setting is wrong.
     """
+    check_access(settings.service.broker)
     monitoring = WorkerMonitoring(settings.service)
     presence = Presence(
         settings,
@@ -157,6 +159,8 @@ def _connect(app: Celery, presence: Presence) -> list[Any]:
         """Keep Celery from setting up logging of its own, and from two lines about what is told once already."""
         for name in ("celery.worker.strategy", "celery.app.trace"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # a warning of TLS that is not verified, for URLs that it only prints; see `workers.transport`
+        logging.getLogger("kombu.connection").setLevel(logging.ERROR)
 
     def ready(**_: object) -> None:
         if not started:  # it is sent again after every lost connection
