@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from router.errors import BlobMissingError, DocrouteError, SourceUnavailableError
+from workers.job_record import keep_request
 from workers.jobs import Job
 from workers.logs import job_context
 from workers.runtime import Runtime
@@ -50,7 +51,9 @@ def _create(runtime: Runtime, submission: Submission) -> tuple[Job, bool]:
         raise BlobMissingError(f"there is no original {document_id}; put it before submitting its id")
     spec = submission.spec(document_id)
     job_id = identify(submission, spec, runtime.settings.service.schemas)
-    return runtime.store.create(job_id, spec)
+    job, new = runtime.store.create(job_id, spec)
+    keep_request(runtime.blobs, job, new)
+    return job, new
 
 
 def _fetch(runtime: Runtime, uri: str) -> bytes:

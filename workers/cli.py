@@ -21,6 +21,7 @@ from workers import (
     cli_doctor,
     cli_jobs,
     cli_metrics,
+    cli_recover,
     cli_run,
     cli_score,
     cli_show,
@@ -54,6 +55,7 @@ app.command("cancel", no_args_is_help=True, rich_help_panel=SERVICE)(cli_jobs.ca
 app.command("list", rich_help_panel=SERVICE)(cli_jobs.list_jobs)
 app.add_typer(cli_dead.app, name="dead", rich_help_panel=SERVICE)
 app.command("doctor", rich_help_panel=SERVICE)(cli_doctor.doctor)
+app.command("recover", rich_help_panel=SERVICE)(cli_recover.recover)
 app.command("worker", no_args_is_help=True, rich_help_panel=SERVICE)(cli_worker.worker)
 app.command("flower", rich_help_panel=SERVICE)(flower_command.flower)
 app.command("metrics", rich_help_panel=SERVICE)(cli_metrics.metrics)

@@ -15,6 +15,7 @@ from rich.console import Console
 from router.errors import SettingsError
 from workers.cli_wait import wait_for
 from workers.console import output_console, printable
+from workers.epoch import loss_of
 from workers.following import BATCH, unknown_jobs
 from workers.job_outputs import JobOutputs, job_line
 from workers.job_view import job_detail, job_json, jobs_table
@@ -233,7 +234,8 @@ def _known(client: Client, ids: Sequence[str], stderr: Console) -> list[Job]:
         jobs |= client.store.get_many(ids[first : first + BATCH])
     for job_id in ids:
         if job_id not in jobs:
-            stderr.print(printable(unknown_jobs([job_id])), soft_wrap=True, markup=False)
+            told = unknown_jobs([job_id]) + loss_of(client.store, lambda: client.blobs)
+            stderr.print(printable(told), soft_wrap=True, markup=False)
     return [jobs[job_id] for job_id in ids if job_id in jobs]
 
 

@@ -12,7 +12,7 @@ from router.errors import DocrouteError
 from workers.blobs import make_blobs
 from workers.broker import broker_address
 from workers.checks import Check, fail
-from workers.doctor_blobs import check_deletion
+from workers.doctor_blobs import check_deletion, check_epoch
 from workers.doctor_broker import check_broker
 from workers.doctor_local import check_blobs, check_decisions, check_lanes, check_schemas, check_sources, check_webhooks
 from workers.doctor_queues import check_dead, check_queues
@@ -53,7 +53,9 @@ def _with_broker(settings: Settings) -> Iterator[Check]:
             yield from check_lanes(settings.lanes)
         yield from check_queues(store, settings.service.load)
         yield from check_dead(store)
-        yield from check_deletion(store, make_blobs(settings.service.blobs))
+        blobs = make_blobs(settings.service.blobs)
+        yield from check_epoch(store, blobs)
+        yield from check_deletion(store, blobs)
 
 
 def _guarded(name: str, checks: Callable[[], Iterator[Check]]) -> list[Check]:

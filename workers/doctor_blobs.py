@@ -1,4 +1,4 @@
-"""Checks of blobs beside the store: whether they may be deleted. Knows no worker or queue."""
+"""Checks of blobs beside the store: whether they belong together and may be deleted. Knows no worker or queue."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ from collections.abc import Iterator
 
 from router.errors import PurgeRefusedError
 from workers.blobs import Blobs
-from workers.checks import Check, ok, warn
+from workers.checks import Check, fail, ok, warn
 from workers.clocks import trusted_now
+from workers.epoch import epoch_problem
 from workers.store import Store
+
+
+def check_epoch(store: Store, blobs: Blobs) -> Iterator[Check]:
+    """Yield whether the broker knows what the blobs hold; raise `BlobError` or `StoreError`."""
+    if problem := epoch_problem(store, blobs):
+        told, _, advice = problem.partition("; ")
+        yield fail("epoch", told, advice)
+    else:
+        yield ok("epoch", "broker and blobs belong together")
 
 
 def check_deletion(store: Store, blobs: Blobs) -> Iterator[Check]:

@@ -85,12 +85,23 @@ class Job(Frozen):
         return self.state in FINAL
 
 
+class Ended(Frozen):
+    """How a job ended. `result_blob` is None where there is no result; `data` is what its steps left."""
+
+    state: State
+    result_blob: str | None = None
+    lowest_confidence: Unit | None = None
+    error: str | None = None
+    data: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 class Event(Frozen):
     """One line of a job's log: when, what, in which stage, by which worker, at which attempt, and a detail in words.
 
     Kinds: created, resubmitted, started, advanced, finished, retried, failed, cancelled, expired (a lease ran out),
     late (a step without a valid lease wanted to change the job and was refused), requeued, dead, revived, dropped
-    (from the dead letters), notified (the webhook arrived), unnotified (it was given up).
+    (from the dead letters), notified (the webhook arrived), unnotified (it was given up), recovered (made anew from its
+    result after the broker was lost).
     """
 
     at: float

@@ -85,6 +85,8 @@ def _of_jobs(sight: ServiceSight) -> Iterator[Metric]:
         jobs.add_metric((state,), count)
     yield jobs
     yield _gauge("docroute_dead_letters", "Jobs on the dead-letter list.", sight.dead_letters)
+    lost = "Whether the broker came back empty; also before a service's first submission."
+    yield _gauge("docroute_broker_without_epoch", lost, not sight.has_epoch)
     yield _gauge("docroute_webhooks_dead", "Notifications that were given up and are kept.", sight.dead_webhooks)
     if sight.escalation_share is not None:
         share = sight.escalation_share

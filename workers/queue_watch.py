@@ -34,6 +34,7 @@ class ServiceSight:
     statistics: dict[str, float]
     dead_letters: int
     dead_webhooks: int
+    has_epoch: bool = True
 
     @property
     def escalation_share(self) -> float | None:
@@ -66,6 +67,7 @@ class QueueWatch:
             statistics=store.statistics(),
             dead_letters=store.dead_count(),
             dead_webhooks=store.dead_webhook_count(),
+            has_epoch=store.epoch() is not None,
         )
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from router.errors import BlobError, DocrouteError
 from workers.blobs import EXTRACTIONS, RESULTS
 from workers.endings import Advance, Ending, Fail, Finish, Retry
 from workers.job_data import changes
+from workers.job_record import keep_end
 from workers.jobs import Begun, Job, Stage
 from workers.runtime import Runtime, StepReport
 from workers.serialise import Json, result_json
@@ -102,7 +103,11 @@ def settle(step: Step, ending: Ending) -> str:
         _LOG.warning("job %s: %s failed, again in %.0f s: %s", job.id, job.stage, ending.delay_s, ending.error)
         return "retried" if store.retry(job.id, token, ending.delay_s, ending.error) else "late"
     _LOG.warning("job %s: %s failed: %s", job.id, job.stage, ending.error)
-    return "failed" if store.fail(job.id, token, ending.error, ending.traceback, ending.dead) else "late"
+    if not store.fail(job.id, token, ending.error, ending.traceback, ending.dead):
+        return "late"
+    if not ending.dead:  # a dead letter may be tried again
+        keep_end(step.runtime.blobs, job.model_copy(update={"state": "failed", "error": ending.error}))
+    return "failed"
 
 
 def _advance(step: Step, ending: Advance) -> str:

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from router.types import Frozen
 from workers.jobs import Begun, Event, Job, JobSpec, Stage, State
+from workers.store_recovery import Recoverable
 
 Order = Literal["newest", "oldest", "least_confident"]
 READABLE: frozenset[State] = frozenset({"done", "done_with_gaps", "needs_review"})
@@ -63,7 +64,7 @@ def index_of(state: State | None, stage: Stage | None, order: Order) -> str:
     return f"g:{stage}" if stage else "a"
 
 
-class Store(Protocol):
+class Store(Recoverable, Protocol):
     """What workers, clients and operators may do with jobs.
 
     Methods that take a `token` return False, log the event `late` and count it where that lease is no longer the

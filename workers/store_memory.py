@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from workers.jobs import STATES, Begun, Event, Job, JobSpec, Lease, Stage, State, waiting_state
-from workers.memory_ended import MemoryEnded
 from workers.memory_records import Record, first
+from workers.memory_recovery import MemoryRecovery
 from workers.store import Order, check_finish, index_of
 from workers.store_codec import last_lines, one_line
 
 
-class MemoryStore(MemoryEnded):
+class MemoryStore(MemoryRecovery):
     """See `workers.store.Store`. Safe for threads; `clock` gives seconds since the epoch."""
 
     def now(self) -> float:

@@ -18,6 +18,7 @@ from pydantic import JsonValue
 from router.errors import StoreError
 from workers.broker import Server
 from workers.jobs import STATES, Begun, Event, Job, JobSpec, Stage, State, waiting_state
+from workers.redis_recovery import RedisRecovery
 from workers.service_settings import RetentionSettings, ServiceSettings
 from workers.store import RISKS_KEPT, STATISTICS, DeadLetter, Order, Store, Webhook, check_finish, index_of
 from workers.store_codec import data_args, events_of, fields_of, job_of, jobs_of, last_lines, one_line, spec_json
@@ -35,7 +36,7 @@ def _nonce() -> str:
     return uuid.uuid4().hex[:8]
 
 
-class RedisStore:
+class RedisStore(RedisRecovery):
     """See `workers.store.Store`. Safe for threads and after a fork. Raises `StoreError`."""
 
     def __init__(self, server: Server, retention: RetentionSettings) -> None:

@@ -36,7 +36,9 @@ from router.errors import (
 from workers.app import make_app
 from workers.backpressure import IntakeLimit
 from workers.blobs import Blobs, make_blobs
+from workers.epoch import EpochWatch, loss_of
 from workers.following import as_finished, follow, patiently, unknown_jobs
+from workers.job_record import keep_end, keep_request
 from workers.jobs import Event, Job, JobSpec, Priority, State
 from workers.local import file_name
 from workers.publish import publish
@@ -103,6 +105,12 @@ class Client:
         return make_blobs(self.settings.service.blobs)
 
     @cached_property
+    def _epoch(self) -> EpochWatch:
+        watch = EpochWatch(self.store, self.blobs)
+        watch.look()
+        return watch
+
+    @cached_property
     def _app(self) -> Celery:
         return make_app(self.settings)
 
@@ -166,7 +174,9 @@ class Client:
                 return Submitted(source_name(source), error=exc)
 
     def _create(self, job_id: str, spec: JobSpec) -> Submitted:
+        _ = self._epoch
         job, new = self.store.create(job_id, spec)
+        keep_request(self.blobs, job, new)
         if new:
             publish(self._app, self.store, job)  # without a message it is found by the sweeper
         return Submitted(spec.uri, job.id, job.state, new)
@@ -185,7 +195,7 @@ class Client:
         """Return a job as it is now; raise `UnknownJobError`."""
         job = self.store.get(job_id)
         if job is None:
-            raise UnknownJobError(unknown_jobs([job_id]))
+            raise self._unknown(unknown_jobs([job_id]))
         return job
 
     def events(self, job_id: str) -> list[Event]:
@@ -202,7 +212,10 @@ class Client:
 
     def as_finished(self, job_ids: Iterable[str], timeout_s: float | None = None) -> Iterator[Job]:
         """Yield each job as it ends, until all have or `timeout_s` is over; raise `UnknownJobError`."""
-        return as_finished(self.store, job_ids, _until(timeout_s))
+        try:
+            yield from as_finished(self.store, job_ids, _until(timeout_s))
+        except UnknownJobError as exc:
+            raise self._unknown(str(exc)) from exc
 
     def finished(self, since: float | None = None, timeout_s: float | None = None) -> Iterator[Job]:
         """Yield every job of the service as it ends, for `timeout_s` or for ever; with 0 those that have ended.
@@ -229,8 +242,12 @@ class Client:
         """Return the job's state after cancelling it: `cancelled`, or the final one it had; raise `UnknownJobError`."""
         state = self.store.cancel(job_id)
         if state is None:
-            raise UnknownJobError(unknown_jobs([job_id]))
+            raise self._unknown(unknown_jobs([job_id]))
+        keep_end(self.blobs, self.store.get(job_id))
         return state
+
+    def _unknown(self, told: str) -> UnknownJobError:
+        return UnknownJobError(f"{told}{loss_of(self.store, lambda: self.blobs)}")
 
     def close(self) -> None:
         """Close the connections."""

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Protocol
 
 from workers.chore import Chore
+from workers.epoch import EpochWatch
 from workers.jobs import STAGES, Stage
 from workers.retention import Retention
 from workers.runtime import Runtime
@@ -21,6 +22,7 @@ from workers.webhooks import Notifier
 
 BATCH = 500
 BLOBS_EVERY_S = 3600.0
+EPOCH_EVERY_S = 20.0
 _WEBHOOKS_AT_ONCE = 16
 
 
@@ -74,6 +76,7 @@ class Sweeper:
             ("sweeper", self.run_once, every_s),
             ("webhooks", self.notify, every_s),
             ("blobs", self.purge_blobs, BLOBS_EVERY_S),
+            ("epoch", EpochWatch(self._store, self._runtime.blobs).look, EPOCH_EVERY_S),
         ]
         return tuple(Chore(name, done, self._store, self._owner, pause_s) for name, done, pause_s in work)
 
