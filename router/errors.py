@@ -23,6 +23,7 @@ DocrouteError
 ├── JobError                 a job is not what was asked for
 │   ├── UnknownJobError          there is no such job, or its retention is over
 │   └── NoResultError            the job has not ended yet, or has ended without a result
+├── MessageError             a message in a queue is none that a worker can act on
 ├── BusyError                too much waits already; try again after `retry_after_s` (retryable)
 ├── PurgeRefusedError        nothing is deleted for now, since what is old or needed cannot be told
 └── StackError               the embedded stack cannot start or go on
@@ -133,6 +134,10 @@ class UnknownJobError(JobError):
 
 class NoResultError(JobError):
     """The job has not ended yet, or has ended without a result."""
+
+
+class MessageError(DocrouteError):
+    """A message in a queue cannot be read, or asks for what no worker does."""
 
 
 class BusyError(DocrouteError):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from router.errors import BlobMissingError, DocrouteError, SourceUnavailableError
+from router.errors import BlobMissingError, DocrouteError, MessageError, SourceError, SourceUnavailableError
 from workers.job_record import keep_request
 from workers.jobs import Job
 from workers.logs import job_context
@@ -19,18 +20,20 @@ from workers.runtime import Runtime
 from workers.sources import fetch
 from workers.steps import run_step
 from workers.steps_failure import one_line
-from workers.submission import Submission, failed_job, identify, read_submission
+from workers.submission import Submission, failed_job, identify, read_submission, storable
 
 LONGEST_WAIT_S = 5.0
 _LOG = logging.getLogger(__name__)
 
 
-def accept(runtime: Runtime, arguments: Mapping[str, Any], worker: str) -> str:
+def accept(runtime: Runtime, arguments: Mapping[str, Any], worker: str, not_after: str | None = None) -> str:
     """Create the job of a submission and do its intake; return how that ended.
 
+    `not_after`: when, by the store's clock and as ISO 8601 with an offset, the submission expires.
     Raise `BlobError` or `StoreError` where storage cannot be reached: the submission must then be tried again.
     """
     try:
+        _check_time(runtime, not_after)
         job, new = _create(runtime, read_submission(arguments))
     except DocrouteError as exc:
         if exc.retryable and not isinstance(exc, SourceUnavailableError):
@@ -43,6 +46,16 @@ def accept(runtime: Runtime, arguments: Mapping[str, Any], worker: str) -> str:
         return "known"
     with job_context(job.id, "intake"):
         return run_step(runtime, "intake", job.id, worker)
+
+
+def refuse_message(runtime: Runtime, arguments: Mapping[str, Any], reason: str, worker: str) -> str:
+    """Keep a submission whose message is refused as a failed job; return how that ended. Raise `StoreError`."""
+    return _refuse(runtime, arguments, MessageError(reason), worker)
+
+
+def _check_time(runtime: Runtime, not_after: str | None) -> None:
+    if not_after and datetime.fromisoformat(not_after).timestamp() < runtime.store.now():
+        raise SourceError(f"the submission expired at {not_after}, before a worker took it")
 
 
 def _create(runtime: Runtime, submission: Submission) -> tuple[Job, bool]:
@@ -72,7 +85,7 @@ def _fetch(runtime: Runtime, uri: str) -> bytes:
 
 def _refuse(runtime: Runtime, arguments: Mapping[str, Any], exc: Exception, worker: str) -> str:
     """Keep a submission that can become no job as a failed one."""
-    job_id, spec = failed_job(arguments)
+    job_id, spec = failed_job(storable(arguments))
     _LOG.warning("submission %s is refused: %s", job_id, exc)
     runtime.store.create(job_id, spec)
     steps = runtime.settings.service.steps

@@ -88,6 +88,8 @@ def transport_options(settings: Settings) -> dict[str, Any]:
         "health_check_interval": 25,
         "queue_order_strategy": "priority",
         "global_keyprefix": broker.key_prefix,
+        # by its name, since workers tell these options to whoever asks
+        "door": "workers.incoming:read_message",
     }
 
 

@@ -161,7 +161,7 @@ class Server:
         """Return a key's full name."""
         return self._prefix + name
 
-    def run(self, script: str, *args: str | float) -> Any:
+    def run(self, script: str, *args: str | float | bytes) -> Any:
         """Return what `lua/<script>.lua` returns; scripts may be sent again, they know a call they have seen."""
         loaded = self._scripts.get(script) or self._load(script)
         return self.do(lambda _: self._evaluate(loaded, args))
@@ -187,7 +187,7 @@ class Server:
         self._connections.disconnect()
         self._client.close()
 
-    def _evaluate(self, script: Script, args: tuple[str | float, ...]) -> Any:
+    def _evaluate(self, script: Script, args: tuple[str | float | bytes, ...]) -> Any:
         try:
             return self._connections.call("EVALSHA", script.sha, 0, self._prefix, *args)
         except NoScriptError:

@@ -1,19 +1,29 @@
-"""Celery's consumer, with the events of tasks gathered for a moment. Knows no task.
+"""Celery's consumer, with the events of tasks gathered for a moment, and no message that ends it. Knows no task.
 
 Celery sends events with every turn of its loop, which under load is a message for each task and stage: a tenth of all
 that a step costs. Here those of a fifth of a second go together; who watches sees them that much later.
+
+Messages are checked before they come here (`transport_checks`). One that Celery stumbles over all the same is put aside
+too: Celery would drop it, or end over it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
+from typing import Any
 
+import redis
 from celery.worker.consumer import Consumer
 
 GATHER_S = 0.2
 _FORGOTTEN_S = 5.0
 """A flush that has not come by then was lost with its connection."""
+
+
+_NOT_THE_MESSAGE = (redis.RedisError, OSError, MemoryError)
+"""What the way to the server and the machine cause. A pool that is closing raises a RuntimeError."""
 
 
 class EventGatheringConsumer(Consumer):  # type: ignore[misc]
@@ -35,6 +45,43 @@ class EventGatheringConsumer(Consumer):  # type: ignore[misc]
     def _flush_events(self) -> None:
         self._flush_asked_at = None
         super()._flush_events()
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
+        """Return what takes each message."""
+        take = super().create_task_handler(*args, **options)
+
+        def take_or_put_aside(message: Any) -> Any:
+            try:
+                return take(message)
+            except _NOT_THE_MESSAGE:
+                raise
+            except Exception as exc:
+                if isinstance(exc, RuntimeError) and not isinstance(exc, RecursionError):
+                    raise
+                return self._put_aside(message, f"Celery cannot take it: {type(exc).__name__}: {exc}")
+
+        return take_or_put_aside
+
+    def on_unknown_message(self, body: object, message: Any) -> None:
+        """Put a message aside that asks for nothing."""
+        self._put_aside(message, "it is in no form that Celery knows")
+
+    def on_unknown_task(self, body: object, message: Any, exc: Exception) -> None:
+        """Put a message aside that asks for what nobody does."""
+        self._put_aside(message, f"there is no task {exc}")
+
+    def on_invalid_task(self, body: object, message: Any, exc: Exception) -> None:
+        """Put a message aside whose task cannot be read."""
+        self._put_aside(message, f"Celery cannot take it: {exc}")
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Put a message aside whose body cannot be read."""
+        self._put_aside(message, f"its body cannot be read: {exc}")
+
+    def _put_aside(self, message: Any, reason: str) -> None:
+        if message.acknowledged or not message.delivery_tag:  # it is dealt with, or was a broadcast that nobody keeps
+            return
+        message.channel.put_aside_held(message, reason)
 
     def shutdown(self) -> None:
         """Send what is left, and end."""

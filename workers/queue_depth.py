@@ -7,8 +7,6 @@ set. All names carry the prefix of the settings.
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +17,8 @@ import redis
 from router.errors import StoreError
 from workers.broker import broker_address, connect
 from workers.broker_errors import broker_problem
+from workers.envelope import noted_message
+from workers.incoming import job_of
 from workers.jobs import STAGES, Priority, Stage
 from workers.service_settings import BrokerSettings
 
@@ -72,13 +72,16 @@ class BrokerQueues:
             pipe.zrangebyscore(self._prefix + _UNACKED_TIMES, time.time() - within_s, "+inf")
 
         messages, tags = self._read(ask)
-        held = (json.loads(messages[tag]) for tag in tags if tag in messages)
-        return {job_id for message, _, key in held if key == stage and (job_id := _job_id(message))}
+        held = (noted_message(messages[tag].encode()) for tag in tags if tag in messages)
+        return {job_id for message, queue in held if queue == stage and (job_id := job_of(message, stage))}
 
     def next_jobs(self, stage: Stage) -> list[str]:
-        """Return the ids of the few jobs whose messages are taken next, of every priority; submissions have none."""
+        """Return the ids of the few jobs whose messages are taken next, of every priority.
+
+        Submissions and malformed messages have none.
+        """
         lists = self._read(lambda pipe: [pipe.lrange(self._list(stage, step), -_FRONT_MESSAGES, -1) for step in STEPS])
-        ids = (_job_id(json.loads(text)) for messages in lists for text in messages)
+        ids = (job_of(text.encode(), stage) for messages in lists for text in messages)
         return [job_id for job_id in ids if job_id]
 
     def close(self) -> None:
@@ -95,12 +98,3 @@ class BrokerQueues:
                 return list(pipe.execute())
         except redis.RedisError as exc:
             raise StoreError(broker_problem(self._address, exc)) from exc
-
-
-def _job_id(message: Any) -> str | None:
-    """Return the job of a message; None for a submission and for what no worker of ours can have sent."""
-    try:
-        args = json.loads(base64.b64decode(message["body"]))[0]
-    except (ValueError, TypeError, KeyError, IndexError):
-        return None
-    return args[0] if isinstance(args, list) and args and isinstance(args[0], str) else None

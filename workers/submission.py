@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 
@@ -68,6 +69,11 @@ class Submission(Frozen):
 
 def read_submission(arguments: Mapping[str, JsonValue]) -> Submission:
     """Return the checked arguments of a message; raise `SourceError` naming the first that is wrong."""
+    for name, value in arguments.items():
+        if not _is_storable({name: value}):
+            raise SourceError(
+                f"the submission is wrong at {storable(name)}: it holds a lone surrogate, which is no text"
+            )
     try:
         return Submission.model_validate(dict(arguments))
     except ValidationError as exc:
@@ -83,6 +89,22 @@ def identify(submission: Submission, spec: JobSpec, schemas: str | None, nonce: 
     """
     digest = schema_digest(find_schema(spec.schema_name, schemas))
     return submission.job_id or job_id(spec, digest, nonce)
+
+
+def storable(value: Any) -> Any:
+    """Return what a message says with every lone surrogate, which no store or receiver can be told, as `?`."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {storable(key): storable(inner) for key, inner in value.items()}
+    return [storable(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _is_storable(value: Any) -> bool:
+    try:
+        return bool(json.dumps(value, ensure_ascii=False, default=str).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def failed_job(arguments: Mapping[str, JsonValue]) -> tuple[str, JobSpec]:

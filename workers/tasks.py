@@ -11,7 +11,8 @@ from celery import Celery, Task
 from celery.exceptions import Reject
 
 from router.errors import DocrouteError
-from workers.accept import accept
+from workers.accept import accept, refuse_message
+from workers.incoming import NOT_AFTER, REFUSE, SUBMIT
 from workers.jobs import STAGES, Stage
 from workers.logs import job_context
 from workers.publish import Publisher
@@ -64,14 +65,20 @@ def register(app: Celery, made: Processes) -> None:
 
         app.task(run, name=f"docroute.{stage}", bind=True)
 
-    def submit(task: Task, *nameless: Any, **arguments: Any) -> str:
+    def submit(task: Task, /, *nameless: Any, **arguments: Any) -> str:
         given = arguments | ({"arguments without a name": nameless} if nameless else {})
-        return _or_back(lambda: accept(made.runtime(), given, worker_name(task)))
+        not_after = task.request.get(NOT_AFTER)
+        return _or_back(lambda: accept(made.runtime(), given, worker_name(task), not_after))
+
+    def refuse(task: Task, /, reason: str, arguments: dict[str, Any]) -> str:
+        return _or_back(lambda: refuse_message(made.runtime(), arguments, reason, worker_name(task)))
 
     for stage in STAGES:
         step_task(stage)
     # until a submission has become a job, its message is all there is of it
-    app.task(submit, name="docroute.submit", bind=True, reject_on_worker_lost=True, acks_on_timeout=False)
+    kept = {"bind": True, "reject_on_worker_lost": True, "acks_on_timeout": False}
+    app.task(submit, name=SUBMIT, **kept)
+    app.task(refuse, name=REFUSE, **kept)
 
 
 def worker_name(task: Task) -> str:

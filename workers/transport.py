@@ -29,6 +29,7 @@ from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 
 from router.errors import SettingsError
+from workers.transport_checks import CheckedChannel, CheckedQoS
 
 _NAME = "workers.transport:Transport"
 _GATHER_S = 0.05
@@ -44,7 +45,7 @@ return redis.call(ARGV[1], KEYS[1], ARGV[2])
 """
 
 
-class QoS(kombu_redis.QoS):  # type: ignore[misc]
+class QoS(CheckedQoS):
     """Notes what a worker has, on a full server too, and takes notes back together where a loop can wait a moment."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -133,7 +134,7 @@ class _Pushes:
         self._pipe.eval(_PUSH, len(keys), *keys, command, value)
 
 
-class Channel(kombu_redis.Channel):  # type: ignore[misc]
+class Channel(CheckedChannel):
     """A channel that keeps its client, says so when its connection is gone, and loses nothing on a full server."""
 
     QoS = QoS
