@@ -10,9 +10,11 @@ import pytest
 from bad_inputs import encode, make_good_inputs, picture
 from PIL import Image
 
+from router.confined.rows import rgb_rows
 from router.documents import Limits, media_type, open_document, read_file, sniff
-from router.documents.pixels import to_rgb, upright
+from router.documents.pixels import upright
 from router.errors import UnsupportedTypeError
+from router.types import Rgb
 
 COLOURLESS = ("gray", "deep", "float", "wide")
 
@@ -20,6 +22,11 @@ COLOURLESS = ("gray", "deep", "float", "wide")
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return make_good_inputs(tmp_path_factory.mktemp("good"))
+
+
+def to_rgb(image: Image.Image) -> Rgb:
+    rows = b"".join(rgb_rows(image, image.size))
+    return np.frombuffer(rows, np.uint8).reshape(image.height, image.width, 3)
 
 
 def names() -> list[str]:

@@ -1,8 +1,7 @@
 """PDF bytes to pages, through the worker process. Must not load PDFium itself.
 
 Pages are inspected in ranges, so that the worker never holds a long document's pages, and rendered one at a time when
-asked for. A worker that dies is replaced and asked once more, since the system may have ended it for others' memory;
-twice is the PDF's fault.
+asked for.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from typing import TypeVar
 import numpy as np
 
 from router.documents.blank import ink_marks, is_blank
+from router.documents.decoder_process import DecoderProcess
 from router.documents.limits import Limits
-from router.documents.pdf_process import POOL, PdfProcess, WorkerDiedError
+from router.documents.pdf_process import POOL
 from router.documents.pdf_text import CHARACTER, covers_marks, words
-from router.errors import CorruptDocumentError, DocumentError, EmptyDocumentError, LimitExceededError
+from router.errors import CorruptDocumentError, EmptyDocumentError, LimitExceededError
 from router.types import Page, Rgb, Word
 
 T = TypeVar("T")
-_ATTEMPTS = 2
 _CHARACTERS_PER_WORD = 20
 _PREVIEW_SIDE_PX = 1000
 _FEW_WORDS = 20
@@ -55,35 +54,16 @@ class PdfPages:
         """End workers that hold this document; others stay for the next one."""
         POOL.release(self._id)
 
-    def _ask(self, what: str, call: Callable[[PdfProcess], T]) -> T:
+    def _ask(self, what: str, call: Callable[[DecoderProcess], T]) -> T:
         """Return what `call` gets from a worker that holds this document."""
-        for attempt in range(_ATTEMPTS):
-            worker = POOL.take(self._id)
-            try:
-                self._open(worker)
-                answer = call(worker)
-            except DocumentError:
-                POOL.give(worker)
-                raise
-            except WorkerDiedError as exc:
-                worker.close()
-                if exc.timed_out:
-                    raise LimitExceededError(
-                        f"{what} took too long to read; raise page_timeout_s to wait longer"
-                    ) from exc
-                if attempt == _ATTEMPTS - 1:
-                    raise CorruptDocumentError(
-                        f"{what} made the PDF reader crash; print the PDF to a new file"
-                    ) from exc
-            except BaseException:
-                worker.close()
-                raise
-            else:
-                POOL.give(worker)
-                return answer
-        raise AssertionError("the last attempt returns or raises")
 
-    def _open(self, worker: PdfProcess) -> None:
+        def opened(worker: DecoderProcess) -> T:
+            self._open(worker)
+            return call(worker)
+
+        return POOL.ask(self._id, what, opened)
+
+    def _open(self, worker: DecoderProcess) -> None:
         if worker.document_id == self._id:
             self._count = worker.page_count
             return
@@ -120,7 +100,7 @@ class PdfPages:
     def _inspect_range(self, first: int, last: int) -> list[Page]:
         limits = self._limits
 
-        def call(worker: PdfProcess) -> list[tuple[float, float, tuple[Word, ...]]]:
+        def call(worker: DecoderProcess) -> list[tuple[float, float, tuple[Word, ...]]]:
             header = {"op": "inspect", "first": first, "last": last}
             header["max_characters"] = limits.max_words_page * _CHARACTERS_PER_WORD
             worker.send(header, b"", self._patience_s())
@@ -148,7 +128,7 @@ class PdfPages:
         return Page(number=number, width_px=width, height_px=height, dpi=dpi, words=found, blank=blank)
 
     def _render(self, number: int, width: int, height: int) -> Rgb:
-        def call(worker: PdfProcess) -> Rgb:
+        def call(worker: DecoderProcess) -> Rgb:
             worker.send(
                 {"op": "render", "page": number, "width_px": width, "height_px": height}, b"", self._patience_s()
             )

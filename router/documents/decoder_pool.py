@@ -1,0 +1,110 @@
+"""Idle decoder processes, and asking one of them about a document. Must not know formats or answers.
+
+Starting a worker costs about 100 ms, so idle ones wait for the next document of this process. A forked child never
+touches its parent's workers: it forgets them and starts its own. A worker that dies is replaced and asked once more,
+since the system may have ended it for others' memory; twice is the document's fault.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+from router.documents.decoder_process import DecoderProcess, WorkerDiedError
+from router.errors import CorruptDocumentError, DocumentError, LimitExceededError
+
+T = TypeVar("T")
+_ATTEMPTS = 2
+_MAX_IDLE = 2
+
+
+class DecoderPool:
+    """Idle workers of this process; deque operations are atomic, so that no lock can be held across a fork.
+
+    `name` is what users call the format, `remedy` what may help when it makes its reader crash.
+    """
+
+    def __init__(self, start: Callable[[], DecoderProcess], name: str, remedy: str) -> None:
+        self._start = start
+        self._name = name
+        self._remedy = remedy
+        self._idle: deque[DecoderProcess] = deque()
+        self._hooked = False
+
+    def ask(self, document_id: str, what: str, call: Callable[[DecoderProcess], T]) -> T:
+        """Return what `call` gets from a worker, if possible one that holds the document; raise `DocumentError`."""
+        for attempt in range(_ATTEMPTS):
+            worker = self.take(document_id)
+            try:
+                answer = call(worker)
+            except DocumentError:
+                self.give(worker)
+                raise
+            except WorkerDiedError as exc:
+                worker.close()
+                if exc.timed_out:
+                    raise LimitExceededError(
+                        f"{what} took too long to read; raise page_timeout_s to wait longer"
+                    ) from exc
+                if attempt == _ATTEMPTS - 1:
+                    raise CorruptDocumentError(f"{what} made the {self._name} reader crash; {self._remedy}") from exc
+            except BaseException:
+                worker.close()
+                raise
+            else:
+                self.give(worker)
+                return answer
+        raise AssertionError("the last attempt returns or raises")
+
+    def take(self, document_id: str) -> DecoderProcess:
+        """Return a live worker, if possible one that holds the document already."""
+        self._hook()
+        idle = self._drain()
+        idle.sort(key=lambda worker: worker.document_id != document_id)
+        self._idle.extend(idle[1:])
+        return idle[0] if idle else self._start()
+
+    def give(self, worker: DecoderProcess) -> None:
+        """Keep a worker for the next call, or end it when enough are idle."""
+        if len(self._idle) < _MAX_IDLE and not worker.is_worn():
+            self._idle.append(worker)
+        else:
+            worker.close()
+
+    def release(self, document_id: str) -> None:
+        """Let idle workers drop a document, so that its bytes do not outlive it."""
+        for worker in self._drain():
+            if worker.document_id != document_id or worker.drop():
+                self.give(worker)
+
+    def _drain(self) -> list[DecoderProcess]:
+        """Return all live idle workers, which are then the caller's."""
+        drained = []
+        while self._idle:
+            with contextlib.suppress(IndexError):  # another thread was quicker
+                drained.append(self._idle.popleft())
+        alive = [worker for worker in drained if worker.is_alive()]
+        for worker in drained:
+            if worker not in alive:
+                worker.close()
+        return alive
+
+    def close(self) -> None:
+        """End all idle workers."""
+        while self._idle:
+            self._idle.popleft().close()
+
+    def _hook(self) -> None:
+        if not self._hooked:
+            self._hooked = True
+            atexit.register(self.close)
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        while self._idle:
+            self._idle.popleft().forget()
