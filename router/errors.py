@@ -15,6 +15,7 @@ DocrouteError
 │   └── RetryableError           the same call may succeed later (retryable is True)
 │       └── SlotLostError            what an engine kept of a document is gone; asked whole, it may succeed
 ├── StoreError               the store of jobs cannot be reached or is full (retryable)
+│   └── UnconfirmedError         too few replicas have a job yet (retryable)
 ├── BlobError                a blob cannot be written or read (retryable)
 │   └── BlobMissingError     there is no such blob (not retryable)
 ├── SourceError              a URI is not allowed, or nothing is there
@@ -96,6 +97,10 @@ class StoreError(DocrouteError):
     """The store of jobs cannot be reached, or refuses to take more."""
 
     retryable = True
+
+
+class UnconfirmedError(StoreError):
+    """A job is not kept by as many replicas as it must be; the same submission may be repeated."""
 
 
 class BlobError(DocrouteError):

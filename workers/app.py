@@ -14,14 +14,17 @@ from celery import Celery
 from kombu import Queue
 
 from workers.broker import broker_url
+from workers.broker_sentinel import uses_sentinels
 from workers.broker_tls import tls_options
 from workers.jobs import STAGES, Job
 from workers.publish import publish
 from workers.runtime import LaneChoice
+from workers.service_settings import BrokerSettings
 from workers.settings import Settings, load_settings
 from workers.store import Store
 from workers.tasks import Processes, register
 from workers.transport import use_repaired_transport
+from workers.transport_sentinel import sentinel_settings
 
 if TYPE_CHECKING:
     app: Celery
@@ -42,7 +45,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     """Return Celery's settings; those of the transport must be the same in every process."""
     broker = settings.service.broker
     return {
-        "broker_url": broker_url(broker),
+        "broker_url": _through_sentinels(broker).get("broker_url") or broker_url(broker),
         # told nothing, kombu would take any certificate
         "broker_use_ssl": tls_options(broker) or None,
         "broker_transport_options": transport_options(settings),
@@ -78,7 +81,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
 def transport_options(settings: Settings) -> dict[str, Any]:
     """Return kombu's options for Redis, as every other Celery client of the service needs them too."""
     broker = settings.service.broker
-    return {
+    options = {
         "visibility_timeout": broker.visibility_timeout_s,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
@@ -91,6 +94,12 @@ def transport_options(settings: Settings) -> dict[str, Any]:
         # by its name, since workers tell these options to whoever asks
         "door": "workers.incoming:read_message",
     }
+    changed: dict[str, Any] = _through_sentinels(broker).get("broker_transport_options", {})
+    return options | changed
+
+
+def _through_sentinels(broker: BrokerSettings) -> dict[str, Any]:
+    return sentinel_settings(broker, tls_options(broker)) if uses_sentinels(broker.url) else {}
 
 
 def make_publish(settings: Settings, store: Store) -> Callable[[Job], bool]:

@@ -18,8 +18,9 @@ from redis.commands.core import Script
 from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
-from router.errors import SettingsError, StoreError
+from router.errors import SettingsError, StoreError, UnconfirmedError
 from workers.broker_errors import broker_problem, is_refusal
+from workers.broker_sentinel import master_client, read_group, uses_sentinels
 from workers.broker_tls import tls_options
 from workers.service_settings import BrokerSettings
 
@@ -28,6 +29,8 @@ CONNECT_TIMEOUT_S = 5.0
 HEALTH_CHECK_S = 25
 """A connection that was idle for longer is tried with a PING first, so that a cut is noticed."""
 TRIES = 5
+FAIL_OVER_TRIES = 12
+"""Where another server may take over: so often, which is a dozen seconds."""
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 2.0
 Answer = TypeVar("Answer")
@@ -57,28 +60,31 @@ def _password(path: str) -> str:
 def broker_address(broker: BrokerSettings) -> str:
     """Return the URL without user and password, for messages and logs."""
     parts = urlsplit(broker.url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+    query = parts.query if uses_sentinels(broker.url) else ""
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
 
 
 def connect(broker: BrokerSettings, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
     """Return a client; it connects with its first command. Raise `SettingsError` for a URL that is none."""
-    options = tls_options(broker)
+    tls = tls_options(broker)
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "encoding_errors": "replace",
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": min(CONNECT_TIMEOUT_S, timeout_s),
+        "socket_keepalive": True,
+        "health_check_interval": HEALTH_CHECK_S,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if uses_sentinels(broker.url):
+        return master_client(read_group(broker_url(broker), broker), tls, **options)
     try:
-        return redis.Redis.from_url(
-            broker_url(broker),
-            **options,
-            decode_responses=True,
-            encoding_errors="replace",
-            socket_timeout=timeout_s,
-            socket_connect_timeout=min(CONNECT_TIMEOUT_S, timeout_s),
-            socket_keepalive=True,
-            health_check_interval=HEALTH_CHECK_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        return redis.Redis.from_url(broker_url(broker), **tls, **options)
     except (ValueError, TypeError):
         # The cause may quote a part of the password.
         raise SettingsError(
-            "broker.url is not a Redis URL; write redis://HOST:PORT/DB, rediss:// for TLS or unix://PATH"
+            "broker.url is not a Redis URL; write redis://HOST:PORT/DB, rediss:// for TLS, unix://PATH, or "
+            "sentinel://HOST:PORT,HOST:PORT/DB?master=NAME"
         ) from None
 
 
@@ -115,10 +121,13 @@ class Connections:
 
     def call(self, *command: Any) -> Any:
         """Return the answer to a command; raise `redis.RedisError`."""
+        return self.call_each(command)[0]
+
+    def call_each(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Return the answers to commands that are given one after another to one connection."""
         connection = self._take()
         try:
-            connection.send_command(*command)
-            return connection.read_response()
+            return [self._ask(connection, command) for command in commands]
         except redis.ResponseError:
             raise
         except BaseException:  # even an interrupt: the answer that is on its way must not meet the next command
@@ -138,6 +147,11 @@ class Connections:
             connection.disconnect()
         self._idle += taken
 
+    @staticmethod
+    def _ask(connection: Any, command: tuple[Any, ...]) -> Any:
+        connection.send_command(*command)
+        return connection.read_response()
+
     def _take(self) -> Any:
         if self._process != os.getpid():  # those of before the fork are the parent's
             self._idle, self._process = [], os.getpid()
@@ -155,6 +169,8 @@ class Server:
         self._client = connect(broker, timeout_s)
         self._connections = Connections(self._client)
         self._prefix = broker.key_prefix
+        self._replicas, self._replicas_within_s = broker.replicas, broker.replicas_within_s
+        self._tries = FAIL_OVER_TRIES if uses_sentinels(broker.url) else TRIES
         self._scripts: dict[str, Script] = {}
 
     def key(self, name: str) -> str:
@@ -166,10 +182,30 @@ class Server:
         loaded = self._scripts.get(script) or self._load(script)
         return self.do(lambda _: self._evaluate(loaded, args))
 
+    def confirm(self, job_id: str, result_blob: str = "", within_s: float | None = None) -> None:
+        """Return when as many replicas as the settings ask for have a job; raise `UnconfirmedError`. See the store's.
+
+        The wait is on the connection that has asked for the job, and so for the server that has it now, not for one
+        that another has meanwhile replaced.
+        """
+        if self._replicas == 0:
+            return
+        longest_s = self._replicas_within_s if within_s is None else min(within_s, self._replicas_within_s)
+        ask = ("EVAL", script_text("confirm"), 0, self._prefix, job_id, result_blob)
+        wait = ("WAIT", self._replicas, max(1, int(1000 * longest_s)))
+        known, confirmed = self.do(lambda _: self._connections.call_each(ask, wait))
+        if not known:
+            raise UnconfirmedError(f"{self.address} does not know job {job_id} so any more; submit it again")
+        if confirmed < self._replicas:
+            raise UnconfirmedError(
+                f"{confirmed} of {self._replicas} replicas have job {job_id} after {longest_s:g} s; it may be lost if "
+                f"{self.address} fails; submit it again, which makes no second job"
+            )
+
     def do(self, work: Callable[[Any], Answer], again: bool = True) -> Answer:
         """Return what `work` returns; `again`: it may be sent twice. Raise `StoreError`."""
         wait_s = FIRST_WAIT_S
-        for tries_left in range(TRIES - 1 if again else 0, -1, -1):
+        for tries_left in range(self._tries - 1 if again else 0, -1, -1):
             try:
                 return work(self._client)
             except (redis.ConnectionError, redis.TimeoutError) as exc:

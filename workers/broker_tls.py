@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from router.errors import SettingsError
 from workers.service_settings import BrokerSettings
 
-TLS_SCHEMES = ("rediss",)
+TLS_SCHEMES = ("rediss", "sentinels")
 _MOST_CAUSES = 10
 _NO_TLS = "does not answer the TLS handshake; if it speaks no TLS, write redis:// in broker.url"
 _FILES = ("ca_file", "certificate_file", "key_file")
@@ -64,7 +64,9 @@ def tls_problem(exc: BaseException) -> str | None:
 def _check_settings(broker: BrokerSettings) -> None:
     named = [name for name in _FILES if getattr(broker, name) is not None]
     if named and not uses_tls(broker):
-        raise SettingsError(f"broker.{named[0]} is set, but broker.url asks for no TLS; write rediss://")
+        raise SettingsError(
+            f"broker.{named[0]} is set, but broker.url asks for no TLS; write rediss:// or sentinels://"
+        )
     if broker.key_file is not None and broker.certificate_file is None:
         raise SettingsError("broker.key_file is set without broker.certificate_file")
     # both clients believe the URL more than what they are told

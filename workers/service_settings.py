@@ -29,6 +29,14 @@ class BrokerSettings(Frozen):
     key_prefix: Annotated[str, Field(pattern=r"^[a-z0-9_-]*:?$")] = "docroute:"
     visibility_timeout_s: Seconds = 900.0
     """After this long a message whose worker never answered is given to another; above the longest step."""
+    sentinel_username: str | None = None
+    """A user that the sentinels themselves ask for, where `url` is `sentinel://...`."""
+    sentinel_password_file: str | None = None
+    """File with the password that the sentinels themselves ask for."""
+    replicas: Annotated[int, Field(ge=0, le=10)] = 0
+    """So many replicas must have a submission before it is acknowledged."""
+    replicas_within_s: Annotated[float, Field(gt=0, le=8)] = 5.0
+    """For the replicas to have it; beyond, the submission is refused and must be repeated."""
 
 
 class BlobSettings(Frozen):

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from router.errors import BlobError, DocrouteError
+from router.errors import BlobError, DocrouteError, StoreError
 from workers.blobs import EXTRACTIONS, RESULTS
 from workers.endings import Advance, Ending, Fail, Finish, Retry
 from workers.job_data import changes
@@ -25,6 +25,7 @@ from workers.steps_failure import ending_of, retry_or_fail, stand_in
 from workers.steps_intake import intake
 from workers.steps_lanes import deep, fast
 
+KEPT_WITHIN_S = 0.2
 WORK: dict[Stage, Callable[[Step], Ending]] = {"intake": intake, "fast": fast, "deep": deep}
 _LOG = logging.getLogger(__name__)
 
@@ -129,19 +130,23 @@ def _finish(step: Step, ending: Finish) -> str:
     if not step.runtime.store.finish(job.id, step.lease.token, result.status, blob, lowest, data, ending.detail):
         _discard(step, blob)
         return "late"
-    if ending.used_blob:
-        with suppress(BlobError):
-            step.runtime.blobs.delete(ending.used_blob)
-    _clear_after(step)
+    _clear_after(step, blob, ending.used_blob)
     return str(result.status)
 
 
-def _clear_after(step: Step) -> None:
-    """Remove what earlier attempts wrote and had no time to hand over, as when their worker was killed."""
-    with suppress(BlobError):
-        for token in step.job.spent_tokens:
-            for kind in (RESULTS, EXTRACTIONS):
-                step.runtime.blobs.delete(f"{kind}/{blob_name(step.job.id, token)}.json")
+def _clear_after(step: Step, result_blob: str, used_blob: str | None) -> None:
+    """Remove the reading that was used, and what attempts wrote that did not hand it over, as of a killed worker.
+
+    Not where the end is known to one server only: if that one fails, the step is done again and needs them.
+    """
+    names = [blob_name(step.job.id, token) for token in step.job.spent_tokens]
+    blobs = [f"{kind}/{name}.json" for name in names for kind in (RESULTS, EXTRACTIONS)]
+    blobs += [used_blob] if used_blob else []
+    with suppress(BlobError, StoreError):
+        if blobs:
+            step.runtime.store.confirm(step.job.id, result_blob, KEPT_WITHIN_S)
+        for blob in blobs:
+            step.runtime.blobs.delete(blob)
 
 
 def result_document(step: Step, ending: Finish) -> Json:

@@ -81,6 +81,13 @@ class Store(Recoverable, Protocol):
         """Return (the job, whether it is new); a known id logs `resubmitted` and changes nothing else."""
         ...
 
+    def confirm(self, job_id: str, result_blob: str = "", within_s: float | None = None) -> None:
+        """Return when as many replicas have a job, with its result if one is named, as the settings ask for.
+
+        Raise `UnconfirmedError` where they do not within `within_s` (`broker.replicas_within_s`), or the job is gone.
+        """
+        ...
+
     def get(self, job_id: str) -> Job | None:
         """Return a job, None when it is unknown or has expired."""
         ...

@@ -38,6 +38,9 @@ class MemoryStore(MemoryRecovery):
             self._log(record, "created")
             return job, True
 
+    def confirm(self, job_id: str, result_blob: str = "", within_s: float | None = None) -> None:
+        """Do nothing: there are no replicas."""
+
     def get(self, job_id: str) -> Job | None:
         with self._lock:
             record = self._find(job_id)

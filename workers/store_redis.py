@@ -62,6 +62,9 @@ class RedisStore(RedisRecovery):
             raise StoreError(f"job {job_id} vanished while it was created; submit it again")
         return job, bool(new)
 
+    def confirm(self, job_id: str, result_blob: str = "", within_s: float | None = None) -> None:
+        self._server.confirm(job_id, result_blob, within_s)
+
     def get(self, job_id: str) -> Job | None:
         return self.get_many([job_id]).get(job_id)
 

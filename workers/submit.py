@@ -123,7 +123,8 @@ class Client:
         The same document with the same schema and tier is the same job, unless `force` makes a new one; `job_id` names
         the job yourself. `name` is what the result calls the document. Errors: `BusyError` (too much waits; it says
         when to come back), `DocumentError` (no such file, too large), `SourceError` (URI not allowed, wrong argument),
-        `SchemaError`, `CallbackError`, `BlobError` (disk full).
+        `SchemaError`, `CallbackError`, `BlobError` (disk full), `UnconfirmedError` (too few replicas have it yet; the
+        same call may be repeated).
         """
         submission = self.check(job_id, options)
         self._intake.enter()
@@ -177,6 +178,7 @@ class Client:
         _ = self._epoch
         job, new = self.store.create(job_id, spec)
         keep_request(self.blobs, job, new)
+        self.store.confirm(job_id)
         if new:
             publish(self._app, self.store, job)  # without a message it is found by the sweeper
         return Submitted(spec.uri, job.id, job.state, new)

@@ -32,6 +32,7 @@ from router.errors import SettingsError
 from workers.transport_checks import CheckedChannel, CheckedQoS
 
 _NAME = "workers.transport:Transport"
+_SENTINEL = "workers.transport_sentinel:SentinelTransport"
 _GATHER_S = 0.05
 # A full server lets a script write that has removed something first, whether or not there was anything to remove.
 _NOTE = """
@@ -177,5 +178,5 @@ class Transport(kombu_redis.Transport):  # type: ignore[misc]
 
 
 def use_repaired_transport() -> None:
-    """Let the `redis://` and `rediss://` brokers of this process use it, from its first connection on."""
-    TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), _NAME))
+    """Let this process's brokers `redis://`, `rediss://` and `sentinel://` use it, from its first connection on."""
+    TRANSPORT_ALIASES.update({"redis": _NAME, "rediss": _NAME, "sentinel": _SENTINEL})
