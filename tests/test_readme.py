@@ -51,7 +51,7 @@ def is_set_up(line):
 
 
 def needs_service(block):
-    return re.search(r"\bdocroute (submit|status|result|wait|cancel|list|dead|doctor)\b", block) is not None
+    return re.search(r"\bdocroute (submit|status|result|wait|cancel|list|dead|doctor|recover)\b", block) is not None
 
 
 def block_with(words):

@@ -59,6 +59,7 @@ class Recovery:
 
     def run(self) -> Iterator[Recovered]:
         """Yield what became of each job; the epoch is set right at the end, when all have been looked at."""
+        self._store.now()  # a broker that is away is told before anything is read
         since = (self._blobs.clock() or 0.0) - self._finished_s
         for blob, put_at in self._blobs.stamped(RESULTS):
             self._with_result.add(job_of(blob))
