@@ -59,3 +59,34 @@ def test_the_retention_of_a_job_made_anew_begins_anew_and_ends(world):
     assert world.store.purge(9) == 1
     assert world.store.jobs() == []
     assert world.store.restore("job", SPEC, DONE, 0.0), "after that it is not known"
+
+
+@pytest.mark.parametrize("state", ["done", "needs_review", "failed", "cancelled"])
+def test_an_ended_job_may_be_read_again(world, state):
+    world.bring_to(state, callback_url="https://a.example/hook")
+    assert world.store.read_again("job", "its result is gone")
+    job = world.store.get("job")
+    assert (job.state, job.stage, job.attempts, job.result_blob, job.lowest_confidence, job.error) == (
+        "received",
+        "intake",
+        0,
+        None,
+        None,
+        None,
+    )
+    assert world.kinds()[-1] == "revived"
+    assert world.store.due_webhooks(9, 60.0) == []
+    assert world.store.finished(0, 9) == []
+    assert world.store.jobs(order="least_confident") == []
+    assert [job.id for job in world.store.due(9, 0)] == ["job"]
+    world.sleep(EXPIRED_S)
+    token = world.begin()
+    assert world.store.finish("job", token, "done", "results/job.2.json", 0.7, {})
+    assert len(world.store.due_webhooks(9, 60.0)) == 1
+
+
+def test_a_job_that_has_not_ended_or_is_unknown_is_not_read_again(world):
+    world.bring_to("extracting")
+    assert not world.store.read_again("job", "x")
+    assert not world.store.read_again("unknown", "x")
+    assert world.store.get("job").state == "extracting"

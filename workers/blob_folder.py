@@ -94,10 +94,9 @@ class Folder:
 
     def changed(self, folder: str) -> Iterator[tuple[str, float]]:
         """Yield files with the time of their last change."""
-        for path in (self.root / folder).rglob("*"):
-            with suppress(FileNotFoundError):
-                if path.is_file():
-                    yield path.relative_to(self.root).as_posix(), path.stat().st_mtime
+        with translated("list", folder, self.place):
+            for path, changed_at in _files(self.root / folder):
+                yield path.relative_to(self.root).as_posix(), changed_at
 
     def clear_unfinished(self, before: float) -> None:
         """Remove unfinished files that nothing has happened to since."""
@@ -124,6 +123,19 @@ def _with_folder(work: Callable[[], T], folder: Path) -> T:
     except FileNotFoundError:
         folder.mkdir(parents=True, exist_ok=True)
         return work()
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, float]]:
+    """Yield the files below a folder as they are read, however many there are, with the times of their last change."""
+    folders = [folder]
+    while folders:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                    continue
+                with suppress(FileNotFoundError):  # it went meanwhile
+                    yield Path(entry.path), entry.stat().st_mtime
 
 
 def _write(path: Path, data: bytes, durable: bool) -> None:

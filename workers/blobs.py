@@ -12,13 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -162,6 +163,16 @@ class Blobs:
             spared = needed(part)
             moved += sum(self._storage.trash_older(blob, before) for blob in part if blob not in spared)
         return moved
+
+    def place_of(self, blob: str) -> Literal["here", "trash", "gone"]:
+        """Return where a blob is; unlike `has` it brings nothing back."""
+        if self._storage.exists(_checked(blob)):
+            return "here"
+        return "trash" if self._storage.exists(f"{TRASH}/{blob}") else "gone"
+
+    def throw_away(self, blob: str) -> bool:
+        """Move a blob to the trash whatever its age; return whether it was there."""
+        return self._storage.trash_older(_checked(blob), math.inf)
 
     def empty_trash(self, before: float, limit: int = 10_000) -> int:
         """Return how many blobs were removed for good that went to the trash before a time by `clock`."""

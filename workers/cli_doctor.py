@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from workers.console import output_console, plain_table, printable
+from router.errors import DocrouteError, SettingsError
+from workers.console import output_console, plain_table, printable, progress_bar
 from workers.jsonl import dump_line
-from workers.settings import load_settings
+from workers.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from workers.checks import Check
@@ -19,26 +22,65 @@ if TYPE_CHECKING:
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False) -> None:
+def doctor(
+    deep: Annotated[bool, typer.Option("--deep", help="Compare all jobs with all blobs, which are read.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="With --deep: mend what can be mended.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    progress: Annotated[
+        bool | None, typer.Option("--progress/--no-progress", help="Bar of --deep; default on a terminal only.")
+    ] = None,
+) -> None:
     """Check broker, workers, settings, disk, blobs, webhooks and queues, and say what to do.
 
     Run it where and as a worker runs: it looks with this process's settings, and compares them with those of every
     worker that is there.
 
+    --deep reads every document and result and says what is missing, damaged, left over or unknown. With --repair what
+    lies in the trash and is needed comes back, jobs without a result are read again where their document is there,
+    records of requests are written anew, and what attempts left over goes to the trash.
+
     Exit code: 0 nothing must be mended (there may be warnings), 1 something must.
     """
+    if repair and not deep:
+        raise SettingsError("--repair mends what --deep finds; add --deep")
     from workers.doctor import examine
 
-    checks = examine(load_settings())
+    settings = load_settings()
+    checks, found = examine(settings), None
+    if deep:
+        more, found = _deep(settings, repair, progress)
+        checks += more
     failed = any(check.state == "fail" for check in checks)
     if json:
-        print(dump_line({"ok": not failed, "checks": [check.model_dump(mode="json") for check in checks]}))
+        told = {"ok": not failed, "checks": [check.model_dump(mode="json") for check in checks]}
+        print(dump_line(told | ({"deep": found} if found else {})))
     else:
         stdout = output_console()
         stdout.print(checks_table(checks))
         stdout.print(_summary(checks))
     if failed:
         raise typer.Exit(1)
+
+
+def _deep(settings: Settings, repair: bool, progress: bool | None) -> tuple[list[Check], dict[str, object]]:
+    """Return the checks of a comparison, and its counts; an error is the last check."""
+    from workers.blobs import make_blobs
+    from workers.checks import fail
+    from workers.deep_check import DeepCheck
+    from workers.store_redis import make_store
+
+    stderr = Console(stderr=True)
+    shown = stderr.is_terminal if progress is None else progress
+    service, failed = settings.service, []
+    with closing(make_store(service)) as store, progress_bar(stderr, shown, "comparing") as bar:
+        comparison = DeepCheck(store, make_blobs(service.blobs), service.retention, repair)
+        try:
+            task = bar.add_task("", total=comparison.total() if shown else None)
+            for _ in comparison.run():
+                bar.update(task, advance=1)
+        except DocrouteError as exc:
+            failed = [fail("compared", f"not all: {exc}")]
+    return [*comparison.findings.checks(), *failed], comparison.findings.json()
 
 
 def checks_table(checks: Sequence[Check]) -> Table:

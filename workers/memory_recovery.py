@@ -24,6 +24,19 @@ class MemoryRecovery(MemoryEnded):
                 self._epoch = epoch
             return self._epoch
 
+    def read_again(self, job_id: str, detail: str) -> bool:
+        with self._lock:
+            record = self._find(job_id)
+            if record is None or not record.job.is_final:
+                return False
+            record.letter = record.keep_until = record.webhook_due_at = record.webhook_dead_at = None
+            record.webhook_attempts, record.webhook_error, record.expired = 0, "", False
+            nothing = dict.fromkeys(("finished_at", "result_blob", "lowest_confidence", "error"))
+            self._change(record, attempts=0, **nothing)
+            self._wait(record, "intake", "received", due_in_s=0.0)
+            self._log(record, "revived", one_line(detail))
+            return True
+
     def restore(self, job_id: str, spec: JobSpec, ended: Ended, created_at: float) -> bool:
         with self._lock:
             if self._find(job_id):

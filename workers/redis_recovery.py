@@ -28,6 +28,9 @@ class RedisRecovery:
         self._server.do(lambda client: client.set(self._key("epoch"), epoch, nx=not replace))
         return self.epoch() or epoch
 
+    def read_again(self, job_id: str, detail: str) -> bool:
+        return bool(self._run("read_again", job_id, one_line(detail)))
+
     def restore(self, job_id: str, spec: JobSpec, ended: Ended, created_at: float) -> bool:
         known = {name: value for name, value in ended.data.items() if value is not None}
         confidence = "" if ended.lowest_confidence is None else repr(ended.lowest_confidence)

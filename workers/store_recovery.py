@@ -20,6 +20,13 @@ class Recoverable(Protocol):
         """Give a store without an epoch this one, or any store with `replace`; return the one it has then."""
         ...
 
+    def read_again(self, job_id: str, detail: str) -> bool:
+        """Let an ended job whose result is gone wait for intake, with attempts at 0; return whether it had ended.
+
+        Event `revived`. It loses its result, dead letter and pending webhook; its next end makes a webhook due.
+        """
+        ...
+
     def restore(self, job_id: str, spec: JobSpec, ended: Ended, created_at: float) -> bool:
         """Make a job that has ended before, event `recovered`; return False, changing nothing, for a known id.
 
