@@ -16,7 +16,8 @@ from valkey_server import free_port
 from worker_processes import PATIENT, STOP_S, ServiceProcesses, wait_for
 
 from router.errors import SettingsError
-from workers.flower_auth import cookie_secret, credentials_file, is_loopback, read_credentials
+from workers.flower_auth import cookie_secret, credentials_file, read_credentials
+from workers.secret_files import is_loopback
 from workers.service_settings import FlowerSettings
 
 USER = "operator:open-sesame"

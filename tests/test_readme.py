@@ -220,7 +220,8 @@ def test_the_client_in_the_text_prints_results(service, folder):
 
 
 def test_the_message_in_the_text_becomes_a_job(service, folder):
-    shown = program("docroute.submit").replace("redis://127.0.0.1:6390/0", service["DOCROUTE_SERVICE__BROKER__URL"])
+    shown = program("docroute.submit").replace("127.0.0.1:6390", service["DOCROUTE_SERVICE__BROKER__URL"].split("/")[2])
+    shown = shown.replace(".docroute/valkey-6390.password", service["DOCROUTE_SERVICE__BROKER__PASSWORD_FILE"])
     sent = shown.replace("/srv/scans", str(folder / "samples"))
     done = bash(f"python -W ignore - <<'END'\n{sent}\nEND", folder, tuple(service.items()))
     assert done.returncode == 0, done.stderr

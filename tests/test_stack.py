@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import sys
 import time
 import urllib.request
@@ -24,7 +25,9 @@ SAMPLE, OTHER_SAMPLE, THIRD_SAMPLE = (
 @pytest.fixture(scope="module")
 def up(tmp_path_factory):
     """A running stack with Flower, for tests that leave it running."""
-    running = Up(tmp_path_factory.mktemp("up"), "--flower", "--workers", "intake=1,fast=1,deep=1")
+    folder = tmp_path_factory.mktemp("up")
+    (folder / ".docroute" / "valkey").mkdir(parents=True)  # as it was made before there were passwords
+    running = Up(folder, "--flower", "--workers", "intake=1,fast=1,deep=1")
     try:
         running.wait_until("ready:")
         yield running
@@ -58,12 +61,47 @@ def answer_of(up, offset):
 
 
 def test_the_server_keeps_every_write_never_evicts_and_listens_here_only(up):
-    with contextlib.closing(redis.Redis(port=up.port, decode_responses=True)) as client:
+    with contextlib.closing(redis.Redis(port=up.port, password=password_of(up), decode_responses=True)) as client:
         settings = client.config_get("appendonly", "maxmemory-policy", "maxmemory", "bind")
     assert settings["appendonly"] == "yes"
     assert settings["maxmemory-policy"] == "noeviction"
     assert settings["bind"] == "127.0.0.1"
     assert int(settings["maxmemory"]) > 0
+
+
+def password_of(up):
+    return (up.folder / ".docroute" / f"valkey-{up.port}.password").read_text().strip()
+
+
+def test_its_server_has_a_password_that_stands_in_a_file_only(up):
+    with pytest.raises(redis.AuthenticationError), contextlib.closing(redis.Redis(port=up.port)) as client:
+        client.ping()
+    secret = password_of(up)
+    assert len(secret) >= 32
+    environments = [Path(f"/proc/{pid}/environ") for pid in (up.process.pid, *up.started())]
+    shown = [path.read_text(errors="replace") for path in environments if path.exists()]
+    told = up.docroute("doctor", "--json").stdout
+    logs = [path.read_text() for path in (up.folder / ".docroute" / "logs").iterdir()]
+    for text in (up.said(), told, *up.started().values(), *shown, *logs):
+        assert secret not in text
+    assert f".docroute/valkey-{up.port}.password" in up.said()
+
+
+def test_its_folder_and_what_the_server_writes_are_the_owners_alone(up):
+    folder = up.folder / ".docroute"
+    for closed in (folder, folder / "valkey", folder / "logs"):
+        assert stat.S_IMODE(closed.stat().st_mode) == 0o700, closed
+    files = [path for name in ("valkey", "logs") for path in (folder / name).rglob("*") if path.is_file()]
+    assert any("aof" in path.name for path in files)
+    for path in (*files, folder / "lock", folder / f"valkey-{up.port}.password", folder / "flower_auth"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_another_folder_is_told_where_the_password_is(up, tmp_path):
+    command = up.command("list")
+    ended = subprocess.run(command, env=up.environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    (line,) = ended.stderr.strip().splitlines()
+    assert "docroute up keeps its password in .docroute of the folder where it was started" in line
 
 
 def test_a_second_stack_in_the_folder_says_so_in_one_line(up):

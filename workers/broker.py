@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Callable
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -22,6 +21,7 @@ from router.errors import SettingsError, StoreError, UnconfirmedError
 from workers.broker_errors import broker_problem, is_refusal
 from workers.broker_sentinel import master_client, read_group, uses_sentinels
 from workers.broker_tls import tls_options
+from workers.secret_files import password_file, read_secret
 from workers.service_settings import BrokerSettings
 
 SOCKET_TIMEOUT_S = 10.0
@@ -37,24 +37,21 @@ Answer = TypeVar("Answer")
 
 
 def broker_url(broker: BrokerSettings) -> str:
-    """Return the URL with `username` and the password of `password_file` in it, for clients only: never log it."""
-    if broker.username is None and broker.password_file is None:
+    """Return the URL with user and password in it, for clients only: never log it.
+
+    They are those of `username` and `password_file`, or the password that `docroute up` made in the working folder.
+    """
+    secret = password_file(broker)
+    if broker.username is None and secret is None:
         return broker.url
     parts = urlsplit(broker.url)
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
     if broker.username is not None:
         user = quote(broker.username, safe="")
-    if broker.password_file is not None:
-        password = quote(_password(broker.password_file), safe="")
+    if secret is not None:
+        password = quote(read_secret(secret, "broker.password_file"), safe="")
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{user}:{password}@{host}"))
-
-
-def _password(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"cannot read broker.password_file {path}: {exc}") from exc
 
 
 def broker_address(broker: BrokerSettings) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 import redis
 from redis.exceptions import AuthorizationError, InvalidResponse, NoPermissionError, ReadOnlyError
 
 from workers.broker_tls import tls_problem
+from workers.secret_files import is_loopback
 
 _REFUSALS = ("NOAUTH", "WRONGPASS", "NOPERM")
 
@@ -16,7 +18,7 @@ def broker_problem(address: str, exc: BaseException) -> str:
     """Return one line for an error of redis-py; the address is a URL without a password."""
     told = tls_problem(exc) or _told(exc)
     if told is not None:
-        return f"{address} {told}"
+        return f"{address} {told}{_where_up_keeps_it(address, exc)}"
     if isinstance(exc, redis.ConnectionError | redis.TimeoutError):
         return f"cannot reach {address} ({exc}); {_hint(address, str(exc))}"
     return f"{address} answered: {exc}"
@@ -34,6 +36,12 @@ def is_refusal(exc: BaseException) -> bool:
 def is_full_disk(exc: BaseException) -> bool:
     """Return whether the server refuses writes, PING too, because it cannot write its own files."""
     return "MISCONF" in str(exc)
+
+
+def _where_up_keeps_it(address: str, exc: BaseException) -> str:
+    if not isinstance(exc, redis.AuthenticationError) or not is_loopback(urlsplit(address).hostname or ""):
+        return ""
+    return "; docroute up keeps its password in .docroute of the folder where it was started"
 
 
 def _hint(address: str, text: str) -> str:

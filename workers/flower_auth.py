@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
-import os
 import secrets
 from pathlib import Path
 
 from router.errors import SettingsError
+from workers.secret_files import is_loopback, write_secret
 from workers.service_settings import FlowerSettings
 
 OWN_FILE = "flower_auth"
@@ -56,26 +55,3 @@ def cookie_secret(credentials: list[str]) -> str:
     """Return what cookies are signed with: the same after every start, another one after a password changed."""
     key = hashlib.scrypt("\n".join(credentials).encode(), salt=b"docroute flower cookies", n=2**14, r=8, p=1)
     return key.hex()
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach a host."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write a new file that only its owner may read; raise `SettingsError`. One that is there is kept."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    except OSError as exc:
-        raise SettingsError(f"cannot write {path}: {exc.strerror}") from exc
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(text)

@@ -1,7 +1,11 @@
-"""A log file that does not grow for ever. Knows no log format: it takes bytes as they come from a process."""
+"""A log file that does not grow for ever and that its owner alone may read.
+
+Knows no log format: it takes bytes as they come from a process.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +26,7 @@ class LogFile:
         self.path = path
         self._max_bytes = max_bytes
         self._writer: threading.Thread | None = None
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def follow(self, output: IO[bytes]) -> threading.Thread:
         """Start the thread that writes what a process says until it says no more."""
@@ -52,7 +56,7 @@ class LogFile:
     def _write(self, line: bytes) -> None:
         if self.path.exists() and self.path.stat().st_size + len(line) > self._max_bytes:
             self._turn_over()
-        with self.path.open("ab") as file:
+        with open(self.path, "ab", opener=_for_owner) as file:
             file.write(line)
 
     def _turn_over(self) -> None:
@@ -61,3 +65,7 @@ class LogFile:
             newer = self.path.with_name(f"{self.path.name}.{number - 1}") if number > 1 else self.path
             if newer.exists():
                 newer.replace(older)
+
+
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -5,6 +5,7 @@ Knows no terminal: what happens is said by a function it is given, in one line e
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 import urllib.error
@@ -162,7 +163,7 @@ def answers(url: str) -> bool:
 def addresses(plan: Plan) -> list[tuple[str, str]]:
     """Return what to do or to look at, and where, for people."""
     service = plan.settings.service
-    lines = [("broker", broker_address(service.broker) + (" (Valkey of this stack)" if plan.own_server else ""))]
+    lines = [("broker", broker_address(service.broker) + _own_server(plan))]
     if plan.flower:
         own = service.flower.auth_file is None
         where = plan.folder / "flower_auth" if own else service.flower.auth_file
@@ -171,3 +172,10 @@ def addresses(plan: Plan) -> list[tuple[str, str]]:
     workers = ", ".join(f"{name} on {port}" for name, port in plan.ports.items() if name != "queues")
     lines.append(("metrics", f"http://{host}:{plan.ports['queues']}/metrics  workers: {workers}"))
     return [*lines, ("logs", str(plan.folder / "logs"))]
+
+
+def _own_server(plan: Plan) -> str:
+    if not plan.own_server:
+        return ""
+    path = plan.settings.service.broker.password_file
+    return " (Valkey of this stack)" + (f"  password in {os.path.relpath(path)}" if path is not None else "")

@@ -15,7 +15,8 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "lock"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _close_to_others(folder)
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as exc:
             raise StackError(f"cannot use the folder {folder}: {exc.strerror}") from exc
@@ -32,3 +33,10 @@ class FolderLock:
     def release(self) -> None:
         """Let another stack use the folder."""
         os.close(self._handle)
+
+
+def _close_to_others(folder: Path) -> None:
+    """Keep other users out of a stack's folder, but never out of the one in which the user works."""
+    here, place = Path.cwd(), folder.resolve()
+    if place != here and place not in here.parents:
+        folder.chmod(0o700)

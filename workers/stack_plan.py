@@ -13,9 +13,10 @@ from pathlib import Path
 from router.errors import StackError
 from workers.jobs import STAGES, Stage
 from workers.queue_exporter import DEFAULT_PORT
+from workers.secret_files import FOLDER
 from workers.settings import Settings, child_environment, load_settings
 from workers.stack_process import Program, module_command
-from workers.stack_valkey import free_port, is_own, require_free
+from workers.stack_valkey import free_port, is_own, require_free, with_password
 
 DEFAULT_WORKERS = "intake=1,fast=1,deep=1"
 AUTO = "auto"
@@ -81,8 +82,7 @@ def make_plan(workers: str, folder: Path, broker: str | None, flower: bool, tria
     changes = _trial_variables(folder, broker is None) if trial else {}
     if broker is not None:
         changes[f"{_PREFIX}BROKER__URL"] = broker
-    environment = child_environment({"PYTHONUNBUFFERED": "1", **changes})
-    settings = load_settings(environment)
+    settings, environment = _settings(changes, broker is None, folder if trial else FOLDER)
     first = settings.service.monitoring.port or DEFAULT_PORT
     names = ("queues", *counts)
     ports = {name: free_port() if trial else first + at for at, name in enumerate(names)}
@@ -95,6 +95,17 @@ def make_plan(workers: str, folder: Path, broker: str | None, flower: bool, tria
         own_server=broker is None and is_own(settings.service.broker),
         flower=flower,
     )
+
+
+def _settings(changes: Mapping[str, str], may_be_own: bool, folder: Path) -> tuple[Settings, dict[str, str]]:
+    """Return the settings and the variables of the stack's processes, with the password's file of its own server."""
+    environment = child_environment({"PYTHONUNBUFFERED": "1", **changes})
+    settings = load_settings(environment)
+    own = with_password(settings.service.broker, folder)
+    if may_be_own and is_own(own) and own.password_file is not None:
+        environment[f"{_PREFIX}BROKER__PASSWORD_FILE"] = str(Path(own.password_file).absolute())
+        settings = load_settings(environment)
+    return settings, environment
 
 
 def read_workers(text: str) -> dict[Stage, int | None]:

@@ -25,12 +25,16 @@ _READ_BYTES = 65_536
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. `stdin` is given to it at its start, for what must not stand in a list of processes."""
+    """What to run. `stdin` is given to it at its start, for what must not stand in a list of processes.
+
+    `umask`: what nobody else may do with files that it makes; -1 is as in this process.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     stdin: str = ""
+    umask: int = -1
 
 
 class Guard:
@@ -101,6 +105,7 @@ class StackProcess:
                 stderr=subprocess.STDOUT,
                 bufsize=_READ_BYTES,
                 start_new_session=True,
+                umask=program.umask,
             )
         except OSError as exc:
             raise StackError(f"cannot start {program.name}: {exc.strerror}") from exc

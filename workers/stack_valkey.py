@@ -13,12 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 from router.errors import StackError
 from workers.broker import broker_address, broker_url
-from workers.flower_auth import is_loopback, write_secret
+from workers.secret_files import DEFAULT_PORT, is_loopback, own_password_file, write_secret
 from workers.service_settings import BrokerSettings
 from workers.stack_process import Program
 
 NAME = "valkey"
-DEFAULT_PORT = 6379
 MAX_MEMORY = "1gb"
 
 
@@ -26,6 +25,14 @@ def is_own(broker: BrokerSettings) -> bool:
     """Return whether the settings name a place where the stack starts a server: redis:// on loopback."""
     parts = urlsplit(broker.url)
     return parts.scheme == "redis" and is_loopback(parts.hostname or "")
+
+
+def with_password(broker: BrokerSettings, folder: Path) -> BrokerSettings:
+    """Return settings that name a password file for a server of the stack's own; those with a password name it."""
+    own = own_password_file(broker, folder)
+    if broker.password_file is not None or own is None:
+        return broker
+    return broker.model_copy(update={"password_file": str(own)})
 
 
 def make_password(broker: BrokerSettings) -> None:
@@ -44,13 +51,14 @@ def valkey_program(broker: BrokerSettings, folder: Path) -> Program:
     require_free(host, port, f"for Valkey; set broker.url to another port, or use --broker {broker_address(broker)}")
     data = folder / NAME
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data.chmod(0o700)
     except OSError as exc:
         raise StackError(f"cannot use the folder {data}: {exc.strerror}") from exc
     lines = _configuration(host, port, data)
     if parts.password:
         lines.append(f"requirepass {_quoted(unquote(parts.password))}")
-    return Program(NAME, (str(_server_path()), "-"), {}, stdin="\n".join(lines) + "\n")
+    return Program(NAME, (str(_server_path()), "-"), {}, stdin="\n".join(lines) + "\n", umask=0o077)
 
 
 def require_free(host: str, port: int, purpose: str) -> None:
