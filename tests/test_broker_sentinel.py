@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import redis
+from worker_processes import wait_for
 
 from benchmarks.failover_world import NAME, FailoverServers, failover_servers
 from router.errors import SettingsError, StoreError, UnconfirmedError
@@ -14,6 +15,7 @@ from workers import broker as broker_module
 from workers.app import configuration
 from workers.broker import Server, broker_address, broker_url, connect
 from workers.broker_sentinel import SentinelGroup, Sentinels, read_group
+from workers.doctor_failover import check_failover
 from workers.jobs import JobSpec
 from workers.service_settings import BrokerSettings, RetentionSettings
 from workers.settings import Settings
@@ -195,3 +197,47 @@ def test_a_job_that_the_server_lost_is_not_confirmed(servers: FailoverServers) -
     with pytest.raises(UnconfirmedError, match="does not know job job so any more; submit it again"):
         store.confirm("job")
     store.close()
+
+
+# -- the doctor
+
+
+def found(servers: FailoverServers, **broker: Any) -> dict[str, tuple[str, str]]:
+    made = check_failover(BrokerSettings(url=servers.url, **broker))
+    return {check.name: (check.state, f"{check.detail} {check.advice}") for check in made}
+
+
+def test_the_doctor_says_who_is_master_who_follows_and_what_would_be_lost(servers: FailoverServers) -> None:
+    servers.settle()
+    told = found(servers)
+    assert told["sentinels"][0] == "ok"
+    assert f"3 of 3 name 127.0.0.1:{servers.master.port} as the master of {NAME}" in told["sentinels"][1]
+    assert told["replicas"][0] == "warn"
+    assert "2 follow the master" in told["replicas"][1]
+    assert "set service.broker.replicas = 1" in told["replicas"][1]
+    assert told["cut-off master"][0] == "warn"
+    assert found(servers, replicas=1)["replicas"][0] == "ok"
+    assert found(servers, replicas=3)["replicas"][0] == "fail"
+    with servers.master.client() as client:
+        client.config_set("min-replicas-to-write", 1)
+        assert "cut-off master" not in found(servers)
+        client.config_set("min-replicas-to-write", 0)
+
+
+def test_the_doctor_names_sentinels_that_are_silent_and_a_group_that_cannot_choose(tmp_path: Path) -> None:
+    with failover_servers(tmp_path / "few", replicas=1) as servers:
+        servers.sentinels[0].end()
+        told = found(servers)
+        assert told["sentinels"][0] == "warn"
+        assert f"127.0.0.1:{servers.sentinels[0].port}: " in told["sentinels"][1]
+        servers.sentinels[1].end()
+        wait_for(lambda: found(servers).get("quorum", ("",))[0] == "fail", "no quorum is left")
+        servers.sentinels[2].end()
+        told = found(servers)
+        assert list(told) == ["sentinels"]
+        assert told["sentinels"][0] == "fail"
+        assert all(f":{node.port}: " in told["sentinels"][1] for node in servers.sentinels)
+
+
+def test_one_server_has_nothing_of_the_kind_to_be_checked(broker_settings: BrokerSettings) -> None:
+    assert list(check_failover(broker_settings)) == []

@@ -14,6 +14,7 @@ from workers.broker import broker_address
 from workers.checks import Check, fail
 from workers.doctor_blobs import check_deletion, check_epoch
 from workers.doctor_broker import check_broker
+from workers.doctor_failover import check_failover
 from workers.doctor_local import check_blobs, check_decisions, check_lanes, check_schemas, check_sources, check_webhooks
 from workers.doctor_queues import check_dead, check_queues
 from workers.doctor_workers import check_agreement, check_answers, check_stages
@@ -26,6 +27,7 @@ from workers.store_redis import make_store
 def examine(settings: Settings) -> list[Check]:
     """Return every check with what to do about it; what needs the broker is left out when that is away."""
     found = check_broker(settings.service.broker)
+    found += _guarded("replicas", lambda: check_failover(settings.service.broker))
     if all(check.state != "fail" or check.name != "broker" for check in found):
         found += _guarded("workers", lambda: _with_broker(settings))
     local: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
