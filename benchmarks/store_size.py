@@ -30,6 +30,7 @@ from workers.app import make_app
 from workers.broker import script_text
 from workers.jobs import Job, JobSpec, job_id
 from workers.publish import publish
+from workers.request import metadata_json, request_of, sender_of
 from workers.service_settings import BrokerSettings, ServiceSettings
 from workers.settings import Settings
 from workers.store_codec import spec_json
@@ -88,9 +89,9 @@ class Side:
                 self.jobs += 1
                 asked = spec(self.jobs)
                 known = job_id(asked)
-                pipe.evalsha(
-                    create, 0, self.prefix, known, uuid.uuid4().hex[:8], spec_json(asked), asked.callback_url or ""
-                )
+                made_of = uuid.uuid4().hex[:8], spec_json(asked), asked.callback_url or ""
+                digests = request_of(asked).digest, "", sender_of(asked), metadata_json(asked)
+                pipe.evalsha(create, 0, self.prefix, known, *made_of, *digests, asked.document_id)
                 pipe.evalsha(published, 0, self.prefix, known, "intake")
                 pipe.lpush(key, message.replace(first.id.encode(), known.encode()))
             pipe.execute()

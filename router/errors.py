@@ -23,6 +23,7 @@ DocrouteError
 ├── CallbackError            a webhook URL may not be called
 ├── JobError                 a job is not what was asked for
 │   ├── UnknownJobError          there is no such job, or its retention is over
+│   ├── ConflictError            the id is that of a job with another document, schema or tier
 │   └── NoResultError            the job has not ended yet, or has ended without a result
 ├── MessageError             a message in a queue is none that a worker can act on
 ├── BusyError                too much waits already; try again after `retry_after_s` (retryable)
@@ -135,6 +136,10 @@ class JobError(DocrouteError):
 
 class UnknownJobError(JobError):
     """There is no such job, or its retention is over."""
+
+
+class ConflictError(JobError):
+    """The id is that of another job: one with another document, schema or tier. That job is untouched."""
 
 
 class NoResultError(JobError):

@@ -22,7 +22,7 @@ def test_a_new_job_waits_for_intake(world):
 
 def test_the_same_id_again_gives_the_same_job(world):
     world.create(uri="first.pdf")
-    job, new = world.store.create("job", JobSpec(document_id="b" * 64, uri="second.pdf"))
+    job, new = world.store.create("job", JobSpec(document_id="a" * 64, uri="second.pdf"))
     assert not new
     assert job.spec.uri == "first.pdf"
     assert world.kinds() == ["created", "resubmitted"]

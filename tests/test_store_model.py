@@ -5,15 +5,18 @@ import random
 import pytest
 from store_world import LONG_S
 
+from router.errors import CallbackError, ConflictError
 from workers import memory_records, store_redis
 from workers.broker import Server
-from workers.jobs import STAGES, STATES, JobSpec
+from workers.jobs import STAGES, STATES, Job, JobSpec
+from workers.request import request_of
 from workers.service_settings import RetentionSettings
 from workers.store_memory import MemoryStore
 from workers.store_redis import RedisStore
 
 KEPT = RetentionSettings()
 NOT_KEPT = RetentionSettings(finished_s=1e-6, dead_s=1e-6)
+CALLBACKS = [None, "https://example.org", "https://example.org/2", "https://example.org/3"]
 LIFE = 40
 """Calls after which others than the first jobs are played with."""
 
@@ -27,11 +30,13 @@ def call(rng: random.Random, store: MemoryStore, name: str) -> tuple[str, tuple[
     guarded = (name, token)
     stage = job.stage if job and known else rng.choice(STAGES)
     following = rng.choice(STAGES)
-    spec = JobSpec(document_id="0" * 64, callback_url=rng.choice([None, "https://example.org"]))
+    spec = JobSpec(document_id=rng.choice("0001") * 64, callback_url=rng.choice(CALLBACKS))
+    webhook = name + rng.choice(["", "", ".2", ".3"])
     final = rng.choice(["done", "done_with_gaps", "needs_review"])
     confidence = rng.choice([None, 0.0, 0.25, 1.0])
     calls = [
         ("create", (name, spec)),
+        ("join", (name, spec, request_of(spec))),
         ("begin", (name, stage, "w", rng.choice([0.0, LONG_S]), 2, rng.random() < 0.5)),
         ("begin", (name, stage, "w", LONG_S, 2)),
         ("renew", (*guarded, LONG_S)),
@@ -44,13 +49,14 @@ def call(rng: random.Random, store: MemoryStore, name: str) -> tuple[str, tuple[
         ("requeue", (name, stage)),
         ("revive", (name,)),
         ("drop_dead", (name,)),
-        ("webhook_sent", (name,)),
-        ("webhook_retry", (name, rng.choice([0.0, LONG_S]), "503")),
-        ("webhook_dead", (name, "404")),
-        ("revive_webhook", (name,)),
-        ("drop_webhook", (name,)),
+        ("webhook_sent", (webhook,)),
+        ("webhook_retry", (webhook, rng.choice([0.0, LONG_S]), "503")),
+        ("webhook_dead", (webhook, "404")),
+        ("revive_webhook", (webhook,)),
+        ("drop_webhook", (webhook,)),
+        ("refuse", (name, spec, rng.choice("xy"), "wrong")),
     ]
-    likely = calls[:5] if rng.random() < 0.5 else calls
+    likely = calls[:6] if rng.random() < 0.5 else calls
     return rng.choice(likely)
 
 
@@ -63,7 +69,16 @@ def plain(job):
     return values | {"lease": lease, "spent_tokens": job.spent_tokens}
 
 
+def answer_of(store, method, args):
+    try:
+        return plain_answer(getattr(store, method)(*args))
+    except (ConflictError, CallbackError) as exc:
+        return str(exc)
+
+
 def plain_answer(answer):
+    if isinstance(answer, Job):
+        return plain(answer)
     if hasattr(answer, "outcome"):
         return answer.outcome
     return (plain(answer[0]), answer[1]) if isinstance(answer, tuple) else answer
@@ -86,7 +101,7 @@ def view(store, names):
             name: [(e.kind, e.stage, e.attempt, e.worker, e.detail) for e in store.events(name)] for name in names
         },
         "dead": {(letter.job_id, letter.stage, letter.error, letter.attempts) for letter in store.dead()},
-        "dead webhooks": {(hook.job_id, hook.attempts, hook.error) for hook in store.dead_webhooks()},
+        "dead webhooks": {(hook.id, hook.url, hook.attempts, hook.error) for hook in store.dead_webhooks()},
         "dead counts": (store.dead_count(), store.dead_webhook_count()),
         "statistics": store.statistics(),
     }
@@ -99,7 +114,7 @@ def swept(store, what):
     if what == "expired":
         return {job.id for job in store.expire_leases(9)}
     if what == "webhooks":
-        return {(hook.job_id, hook.attempts, hook.error) for hook in store.due_webhooks(9, LONG_S)}
+        return {(hook.id, hook.url, hook.attempts, hook.error) for hook in store.due_webhooks(9, LONG_S)}
     return store.purge(9)
 
 
@@ -116,7 +131,7 @@ def test_two_stores_agree_whatever_is_done_with_them(broker_settings, retention,
         names.add(name)
         chances[0] = rng.getrandbits(32)
         method, args = call(rng, memory, name)
-        answers = [plain_answer(getattr(store, method)(*args)) for store in (memory, redis)]
+        answers = [answer_of(store, method, args) for store in (memory, redis)]
         assert answers[0] == answers[1], (step, method, args)
         if rng.random() < 0.1 or retention is NOT_KEPT:
             what = rng.choice(["due", "expired", "webhooks", "purged"]) if retention is KEPT else "purged"

@@ -1,5 +1,6 @@
 """The Python client: what it submits, finds, waits for and refuses."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from router.errors import (
     BlobError,
     BusyError,
     CallbackError,
+    ConflictError,
     DocumentError,
     LimitExceededError,
     NoResultError,
@@ -29,6 +31,7 @@ from workers.store_memory import MemoryStore
 from workers.submit import Client, with_broker
 
 PICTURE = encode(picture(), "PNG")
+OTHER_PICTURE = encode(picture(70, 50), "PNG")
 
 
 @pytest.fixture
@@ -125,6 +128,28 @@ def test_priority_and_name_and_id_are_the_callers(client, settings):
     assert submitted.job_id == "order-7"
     assert client.job("order-7").spec.uri == "scan 7.png"
     assert (depth(settings, priority="high"), depth(settings)) == (1, 0)
+
+
+def test_a_known_id_is_the_same_job_or_a_conflict_that_keeps_nothing(client, settings):
+    first = client.submit(PICTURE, job_id="order-7")
+    again = client.submit(PICTURE, job_id="order-7", priority="high")
+    assert (again.job_id, again.new, again.state) == ("order-7", False, "received")
+    for source, options in ((PICTURE, {"tier": "deep"}), (PICTURE, {"schema": "receipt"}), (OTHER_PICTURE, {})):
+        with pytest.raises(ConflictError, match="order-7 is there already with another"):
+            client.submit(source, job_id="order-7", **options)
+    assert not client.blobs.has_original(hashlib.sha256(OTHER_PICTURE).hexdigest())
+    assert (first.new, depth(settings)) == (True, 1)
+    assert [event.kind for event in client.events("order-7")] == ["created", "resubmitted", *["conflict"] * 3]
+
+
+def test_a_known_uri_with_its_id_is_not_fetched_again(settings, tmp_path):
+    (path,) = documents(tmp_path / "in", 1)
+    with Client(with_service(settings, "sources", file_roots=(str(tmp_path / "in"),))) as client:
+        client.submit(path.as_uri(), job_id="order-7")
+        path.unlink()
+        assert not client.submit(path.as_uri(), job_id="order-7").new
+        with pytest.raises(SourceError):
+            client.submit(path.as_uri(), job_id="order-8")
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from workers.jobs import JobSpec
 from workers.outbound import Outbound
 from workers.service_settings import BlobSettings, RetentionSettings, WebhookSettings
 from workers.signature import HEADER, verify
-from workers.store import Webhook
 from workers.store_memory import MemoryStore
+from workers.store_webhooks import Webhook
 from workers.webhooks import MAX_RESULT_BYTES, Notifier, check_callback, delay_s, deliver
 
 SECRET = b"0123456789abcdef0123456789abcdef"
@@ -134,7 +134,9 @@ def test_waits_double_up_to_an_hour():
 def test_answers_decide_what_becomes_of_it(receiver, settings, reply, outcome, words):
     receiver.always = reply
     brief = settings.model_copy(update={"timeout_s": 1.0})
-    delivery = deliver(Webhook(job_id="a", url=receiver.url(), attempts=1), b"{}", brief, private(), 5, "a.done")
+    delivery = deliver(
+        Webhook(id="a", job_id="a", url=receiver.url(), attempts=1), b"{}", brief, private(), 5, "a.done"
+    )
     assert delivery.outcome == outcome
     assert words in delivery.error
     assert len(receiver.received) == 1
@@ -146,7 +148,9 @@ def private():
 
 def test_a_receiver_may_ask_for_patience(receiver, settings):
     receiver.always = Reply(429, headers={"Retry-After": "120"})
-    delivery = deliver(Webhook(job_id="a", url=receiver.url(), attempts=1), b"{}", settings, private(), 5, "a.done")
+    delivery = deliver(
+        Webhook(id="a", job_id="a", url=receiver.url(), attempts=1), b"{}", settings, private(), 5, "a.done"
+    )
     assert delivery.retry_after_s == 120
 
 
@@ -154,7 +158,7 @@ def test_a_private_address_behind_a_listed_name_is_never_called(receiver, settin
     closed = settings.model_copy(update={"allow_private": False, "hosts": (f"hooks.example:{receiver.port}",)})
     outbound = Outbound(resolve=lambda host, port: ["127.0.0.1"])
     url = f"http://hooks.example:{receiver.port}/"
-    delivery = deliver(Webhook(job_id="a", url=url, attempts=1), b"{}", closed, outbound, 5, "a.done")
+    delivery = deliver(Webhook(id="a", job_id="a", url=url, attempts=1), b"{}", closed, outbound, 5, "a.done")
     assert delivery.outcome == "dead"
     assert "not public" in delivery.error
     assert receiver.received == []

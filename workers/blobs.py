@@ -47,6 +47,11 @@ def make_blobs(settings: BlobSettings) -> Blobs:
     return Blobs(_storage(settings.url), settings.min_free_mb)
 
 
+def document_id_of(data: bytes) -> str:
+    """Return the id (sha256) of a document's bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def original_blob(document_id: str) -> str:
     """Return the blob name of an original; raise `BlobMissingError` for what is no sha256 in lower-case hex."""
     if not _ID.fullmatch(document_id):
@@ -75,7 +80,7 @@ class Blobs:
                 f"only {free_mb} MB are free in {self.place} and {self._min_free_mb} are kept for results; "
                 "free some space, or lower service.blobs.min_free_mb"
             )
-        document_id = hashlib.sha256(data).hexdigest()
+        document_id = document_id_of(data)
         self._storage.refresh(original_blob(document_id), data)
         return document_id
 
@@ -87,7 +92,7 @@ class Blobs:
         except BlobMissingError:
             time.sleep(_LOOK_AGAIN_S)  # a purge that met a fresh submission puts the file back
             data = self._read(name)
-        if hashlib.sha256(data).hexdigest() != document_id:
+        if document_id_of(data) != document_id:
             raise BlobError(f"the original {document_id} in {self.place} is damaged; submit the document again")
         return data
 

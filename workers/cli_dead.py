@@ -130,7 +130,7 @@ def _dead_ids(store: Store) -> list[str]:
 
 
 def _webhook_ids(store: Store) -> list[str]:
-    return [webhook.job_id for webhook in store.dead_webhooks(MOST)]
+    return [webhook.id for webhook in store.dead_webhooks(MOST)]
 
 
 def _store() -> closing[Store]:

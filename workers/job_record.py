@@ -27,6 +27,7 @@ class JobRecord(Frozen):
 
     job_id: Annotated[str, Field(pattern=rf"^{JOB_ID.pattern}$")]
     spec: JobSpec
+    asked: str = ""
     created_at: float = 0.0
     ended: Ended | None = None
 
@@ -38,15 +39,16 @@ def keep_request(blobs: Blobs, job: Job, new: bool) -> None:
     power cut that takes it takes no job, unless it takes the broker's file as well.
     """
     if new or job.state == "received":
-        _keep(blobs, JobRecord(job_id=job.id, spec=job.spec, created_at=job.created_at))
+        _keep(blobs, JobRecord(job_id=job.id, spec=job.spec, asked=job.asked, created_at=job.created_at))
 
 
 def keep_end(blobs: Blobs, job: Job | None) -> None:
     """Write down that a job ended without a result and is not to be tried again; without it, it would be once more."""
     if job is not None and job.state in {"failed", "cancelled"}:
         ended = Ended(state=job.state, error=job.error)
+        record = JobRecord(job_id=job.id, spec=job.spec, asked=job.asked, created_at=job.created_at, ended=ended)
         with suppress(BlobError):
-            _keep(blobs, JobRecord(job_id=job.id, spec=job.spec, created_at=job.created_at, ended=ended))
+            _keep(blobs, record)
 
 
 def _keep(blobs: Blobs, record: JobRecord) -> None:
@@ -81,7 +83,8 @@ def record_of_result(blobs: Blobs, blob: str, request: JobRecord | None) -> JobR
             data={name: result[name] for name in _LEFT if name in result},
         )
         created_at = request.created_at if request else 0.0
-        return JobRecord(job_id=job_id, spec=spec, created_at=created_at, ended=ended)
+        asked = request.asked if request else ""
+        return JobRecord(job_id=job_id, spec=spec, asked=asked, created_at=created_at, ended=ended)
     except (ValidationError, LookupError, TypeError, AttributeError) as exc:
         raise BlobError(f"the blob {blob} in {blobs.place} is damaged: it is no result of a job") from exc
 

@@ -14,7 +14,8 @@ from workers.console import STATUS_STYLE, UNCALIBRATED, confidence_style, plain_
 from workers.jobs import Event, Job, State
 from workers.redact import redact_url
 from workers.serialise import Json
-from workers.store import DeadLetter, Webhook
+from workers.store import DeadLetter
+from workers.store_webhooks import Webhook
 
 _NAME_CHARS = 40
 _STATE_STYLE = {**STATUS_STYLE, "cancelled": "dim"}
@@ -110,13 +111,13 @@ def webhooks_table(webhooks: Iterable[Webhook]) -> Table:
     """Return one row for each notification that was given up."""
     table = plain_table()
     shown = list(webhooks)
-    table.add_column("webhook of job", no_wrap=True, min_width=max((len(one.job_id) for one in shown), default=0))
+    table.add_column("webhook of job", no_wrap=True, min_width=max((len(one.id) for one in shown), default=0))
     table.add_column("tries", no_wrap=True, min_width=len("tries"))
     table.add_column("url", overflow="fold")
     table.add_column("error", overflow="fold")
     for webhook in shown:
         url, error = Text(printable(redact_url(webhook.url))), Text(printable(webhook.error))
-        table.add_row(webhook.job_id, str(webhook.attempts), url, error)
+        table.add_row(webhook.id, str(webhook.attempts), url, error)
     return table
 
 
@@ -152,6 +153,8 @@ def _facts(job: Job) -> Iterable[tuple[str, str]]:
     spec = job.spec
     yield "document", spec.document_id
     yield "asked for", f"schema {spec.schema_name}, tier {spec.tier}, priority {spec.priority}"
+    if spec.notice:
+        yield "notice", f"{spec.notice}: its sender asked for {spec.asked_id}, the id of another job"
     if not job.is_final:
         yield "stage", f"{job.stage}, {job.attempts} attempts begun"
     if job.lease:

@@ -46,6 +46,10 @@ class JobSpec(Frozen):
     """The upstream system's own words, given back with the result; at most 2,000 characters in all."""
     audit: bool = False
     """Both lanes read every field, for calibration."""
+    notice: Literal["", "conflict", "refused"] = ""
+    """Why this is no job but the record of a submission whose id is another's; the sender is told this state."""
+    asked_id: str = ""
+    """The id that such a submission asked for."""
 
 
 class Lease(Frozen):
@@ -78,6 +82,8 @@ class Job(Frozen):
     error: str | None = None
     spent_tokens: tuple[int, ...] = Field(default=(), exclude=True)
     """The last leases under which no step ended, newest first: their holders may have left blobs."""
+    asked: str = Field(default="", exclude=True)
+    """Digests of the request and of its sender; see `workers.request`."""
 
     @property
     def is_final(self) -> bool:
@@ -98,10 +104,10 @@ class Ended(Frozen):
 class Event(Frozen):
     """One line of a job's log: when, what, in which stage, by which worker, at which attempt, and a detail in words.
 
-    Kinds: created, resubmitted, started, advanced, finished, retried, failed, cancelled, expired (a lease ran out),
-    late (a step without a valid lease wanted to change the job and was refused), requeued, dead, revived, dropped
-    (from the dead letters), notified (the webhook arrived), unnotified (it was given up), recovered (made anew from its
-    result after the broker was lost).
+    Kinds: created, resubmitted, conflict and refused (another submission of this id, which changed nothing), started,
+    advanced, finished, retried, failed, cancelled, expired (a lease ran out), late (a step without a valid lease wanted
+    to change the job and was refused), requeued, dead, revived, dropped (from the dead letters), notified (the webhook
+    arrived), unnotified (it was given up), recovered (made anew from its result after the broker was lost).
     """
 
     at: float

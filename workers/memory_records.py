@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from workers.jobs import Event, Job, Lease, Stage, State, running_state
+from workers.jobs import Event, Job, JobSpec, Lease, Stage, State, running_state
+from workers.request import MOST_CALLBACKS, sender_of
 from workers.service_settings import RetentionSettings
-from workers.store import RISKS_KEPT, STATISTICS, DeadLetter, Webhook
+from workers.store import RISKS_KEPT, STATISTICS, DeadLetter
 
 _NOISE_LINES = 200
 """Events that outsiders can repeat without end are logged up to this many lines."""
@@ -19,6 +20,23 @@ _NOISE_LINES = 200
 _CALLS_KEPT = 4
 _TOKENS_KEPT = 20
 CHANCES = 10**9
+
+
+@dataclass
+class Callback:
+    """One sender's callback and the state of its notification. `metadata` None: the job's own words."""
+
+    url: str
+    sender: str
+    metadata: dict[str, str] | None = None
+    due_at: float | None = None
+    dead_at: float | None = None
+    attempts: int = 0
+    error: str = ""
+
+    def start(self, at: float | None) -> None:
+        """Make the notification due, as if it had never been tried; None: not due."""
+        self.due_at, self.dead_at, self.attempts, self.error = at, None, 0, ""
 
 
 @dataclass
@@ -38,10 +56,9 @@ class Record:
     due_at: float | None = None
     keep_until: float | None = None
     letter: DeadLetter | None = None
-    webhook_due_at: float | None = None
-    webhook_dead_at: float | None = None
-    webhook_attempts: int = 0
-    webhook_error: str = ""
+    refused: str | None = None
+    """What a refused submission asked for; such a record keeps its id only until that is submitted anew."""
+    callbacks: list[Callback] = field(default_factory=list)
 
     def waits_for(self, stage: Stage) -> bool:
         """Return whether the job waits for a stage."""
@@ -55,10 +72,14 @@ class Record:
         """Return the job's lease if it is the token's."""
         return self.job.lease if self.job.lease and self.job.lease.token == token else None
 
-    def webhook(self) -> Webhook:
-        """Return the job's notification."""
-        url = self.job.spec.callback_url or ""
-        return Webhook(job_id=self.job.id, url=url, attempts=self.webhook_attempts, error=self.webhook_error)
+    def add_callback(self, spec: JobSpec, late: bool) -> Callback | None:
+        """Return the callback of a sender, a new one where there is room; `late`: with words of its own."""
+        sender = sender_of(spec)
+        known = next((callback for callback in self.callbacks if callback.sender == sender), None)
+        if known is None and len(self.callbacks) < MOST_CALLBACKS:
+            known = Callback(spec.callback_url or "", sender, dict(spec.metadata) if late else None)
+            self.callbacks.append(known)
+        return known
 
 
 def chance() -> int:
@@ -96,10 +117,6 @@ class MemoryRecords:
     def _waiting(self, stage: Stage) -> list[Record]:
         waiting = [record for record in self._records.values() if record.waits_for(stage)]
         return sorted(waiting, key=lambda record: record.waiting_since or 0.0)
-
-    def _notifying(self, job_id: str) -> Record | None:
-        record = self._find(job_id)
-        return None if record is None or record.webhook_due_at is None else record
 
     def _guarded(self, job_id: str, token: int, *call: object) -> Record | bool:
         """Return the record if the token's lease is the job's, else the answer: whether this very call was applied."""
@@ -157,8 +174,8 @@ class MemoryRecords:
         self._log(record, kind, detail)
         self._change(record, state=state, lease=None, finished_at=now)
         record.keep_until = now + keep_s
-        if record.job.spec.callback_url:
-            record.webhook_due_at = now
+        for callback in record.callbacks:
+            callback.due_at = now
 
     def _die(self, record: Record, error: str, traceback: str) -> None:
         job = record.job

@@ -29,15 +29,17 @@ class MemoryRecovery(MemoryEnded):
             record = self._find(job_id)
             if record is None or not record.job.is_final:
                 return False
-            record.letter = record.keep_until = record.webhook_due_at = record.webhook_dead_at = None
-            record.webhook_attempts, record.webhook_error, record.expired = 0, "", False
+            record.letter = record.keep_until = None
+            record.expired = False
+            for callback in record.callbacks:
+                callback.start(None)
             nothing = dict.fromkeys(("finished_at", "result_blob", "lowest_confidence", "error"))
             self._change(record, attempts=0, **nothing)
             self._wait(record, "intake", "received", due_in_s=0.0)
             self._log(record, "revived", one_line(detail))
             return True
 
-    def restore(self, job_id: str, spec: JobSpec, ended: Ended, created_at: float) -> bool:
+    def restore(self, job_id: str, spec: JobSpec, ended: Ended, created_at: float, asked: str = "") -> bool:
         with self._lock:
             if self._find(job_id):
                 return False
@@ -45,11 +47,14 @@ class MemoryRecovery(MemoryEnded):
                 id=job_id,
                 spec=spec,
                 created_at=created_at or self._clock(),
+                asked=asked,
                 data={name: value for name, value in ended.data.items() if value is not None},
                 result_blob=ended.result_blob,
                 lowest_confidence=ended.lowest_confidence,
                 error=one_line(ended.error) if ended.error else None,
             )
             record = self._records[job_id] = Record(job)
+            if spec.callback_url:
+                record.add_callback(spec, late=False)
             self._end(record, ended.state, "recovered", self._retention.finished_s, RECOVERED)
             return True

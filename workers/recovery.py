@@ -16,6 +16,7 @@ from workers.blobs import RESULTS, Blobs
 from workers.epoch import blobs_epoch, write_epoch
 from workers.job_record import REQUESTS, JobRecord, read_record, record_blob, record_of_result
 from workers.jobs import Ended, Job
+from workers.request import Request
 from workers.retention import job_of
 from workers.store import Store
 
@@ -109,7 +110,7 @@ class Recovery:
             return Recovered(job_id=record.job_id, outcome="lost", state="failed", detail=LOST)
         if self._dry:
             return Recovered(job_id=record.job_id, outcome="again", state="received")
-        job, new = self._store.create(record.job_id, record.spec)
+        job, new = self._store.create(record.job_id, record.spec, Request.of(record.asked) if record.asked else None)
         if new:
             self._publish(job)
         return Recovered(job_id=job.id, outcome="again" if new else "known", state=job.state)
@@ -117,5 +118,6 @@ class Recovery:
     def _restore(self, record: JobRecord) -> Recovered:
         ended = record.ended
         assert ended is not None
-        known = not self._dry and not self._store.restore(record.job_id, record.spec, ended, record.created_at)
+        asked = record.spec, ended, record.created_at, record.asked
+        known = not self._dry and not self._store.restore(record.job_id, *asked)
         return Recovered(job_id=record.job_id, outcome="known" if known else "ended", state=ended.state)

@@ -31,9 +31,9 @@ class RedisRecovery:
     def read_again(self, job_id: str, detail: str) -> bool:
         return bool(self._run("read_again", job_id, one_line(detail)))
 
-    def restore(self, job_id: str, spec: JobSpec, ended: Ended, created_at: float) -> bool:
+    def restore(self, job_id: str, spec: JobSpec, ended: Ended, created_at: float, asked: str = "") -> bool:
         known = {name: value for name, value in ended.data.items() if value is not None}
         confidence = "" if ended.lowest_confidence is None else repr(ended.lowest_confidence)
         end = ended.state, ended.result_blob or "", confidence, one_line(ended.error or ""), self._finished_s
-        args = spec_json(spec), spec.callback_url or "", f"{created_at:.6f}", *end, RECOVERED
+        args = spec_json(spec), spec.callback_url or "", f"{created_at:.6f}", *end, RECOVERED, asked
         return bool(self._run("restore", job_id, *args, *data_args(known)))

@@ -11,9 +11,12 @@ from typing import Literal, Protocol
 
 from pydantic import JsonValue
 
+from router.errors import CallbackError, ConflictError
 from router.types import Frozen
 from workers.jobs import Begun, Event, Job, JobSpec, Stage, State
+from workers.request import MOST_CALLBACKS, Request
 from workers.store_recovery import Recoverable
+from workers.store_webhooks import WebhookStore
 
 Order = Literal["newest", "oldest", "least_confident"]
 READABLE: frozenset[State] = frozenset({"done", "done_with_gaps", "needs_review"})
@@ -34,21 +37,27 @@ class DeadLetter(Frozen):
     traceback: str = ""
 
 
-class Webhook(Frozen):
-    """A notification that is due. `attempts` counts the tries that were begun."""
-
-    job_id: str
-    url: str
-    attempts: int
-    error: str = ""
-
-
 def check_finish(state: State, lowest_confidence: float | None) -> None:
     """Raise ValueError where a job cannot finish so."""
     if state not in READABLE:
         raise ValueError(f"a job finishes as one of {', '.join(sorted(READABLE))}, not as {state}")
     if lowest_confidence is not None and not 0.0 <= lowest_confidence <= 1.0:
         raise ValueError(f"a confidence lies in [0, 1], not at {lowest_confidence}")
+
+
+def conflict(job_id: str, spec: JobSpec, known: Job | None) -> ConflictError:
+    """Return the error that says of what kind of other request a known id is, without that one's words."""
+    other = "schema"
+    if known is not None and spec.tier != known.spec.tier:
+        other = "tier"
+    elif known is not None and spec.schema_name == known.spec.schema_name:
+        other = "document" if spec.document_id != known.spec.document_id else "version of its schema"
+    return ConflictError(f"job {job_id} is there already with another {other}, and untouched; give another id")
+
+
+def too_many_callbacks(job_id: str) -> CallbackError:
+    """Return the error of a callback beyond those that a job has room for."""
+    return CallbackError(f"job {job_id} goes on, but it has {MOST_CALLBACKS} callbacks to call and takes no more")
 
 
 def index_of(state: State | None, stage: Stage | None, order: Order) -> str:
@@ -64,7 +73,7 @@ def index_of(state: State | None, stage: Stage | None, order: Order) -> str:
     return f"g:{stage}" if stage else "a"
 
 
-class Store(Recoverable, Protocol):
+class Store(Recoverable, WebhookStore, Protocol):
     """What workers, clients and operators may do with jobs.
 
     Methods that take a `token` return False, log the event `late` and count it where that lease is no longer the
@@ -77,8 +86,24 @@ class Store(Recoverable, Protocol):
         ...
 
     # -- the life of a job
-    def create(self, job_id: str, spec: JobSpec) -> tuple[Job, bool]:
-        """Return (the job, whether it is new); a known id logs `resubmitted` and changes nothing else."""
+    def create(self, job_id: str, spec: JobSpec, request: Request | None = None) -> tuple[Job, bool]:
+        """Return (the job, whether it is new). The id of a refused submission is free again.
+
+        A known id with the same request (by default that of the spec) logs `resubmitted`, and the sender's callback is
+        one more to call, at once where the job has ended. Raise `ConflictError` for another request and `CallbackError`
+        where `MOST_CALLBACKS` are to be called already; both leave the job alone but for a line in its log.
+        """
+        ...
+
+    def join(self, job_id: str, spec: JobSpec, request: Request) -> Job | None:
+        """Return a known job as `create` does; None for an unknown id, or where only the document can tell."""
+        ...
+
+    def refuse(self, job_id: str, spec: JobSpec, request: str, error: str) -> bool:
+        """Keep a submission that can become no job as a failed one; False where the id is a job's, which is left alone.
+
+        `request` tells repetitions of the same wrong submission, whose senders are told again.
+        """
         ...
 
     def confirm(self, job_id: str, result_blob: str = "", within_s: float | None = None) -> None:
@@ -241,39 +266,6 @@ class Store(Recoverable, Protocol):
 
     def drop_dead(self, job_id: str) -> bool:
         """Take a job off the dead-letter list; it stays failed."""
-        ...
-
-    # -- webhooks
-    def due_webhooks(self, limit: int, claim_s: float) -> list[Webhook]:
-        """Return notifications that are due, their attempt counted, claimed for `claim_s`."""
-        ...
-
-    def webhook_sent(self, job_id: str) -> None:
-        """Note that a notification arrived (event in the job's log)."""
-        ...
-
-    def webhook_retry(self, job_id: str, delay_s: float, error: str) -> None:
-        """Make a notification due again after `delay_s`."""
-        ...
-
-    def webhook_dead(self, job_id: str, error: str) -> None:
-        """Give a notification up; it is kept in a list of its own."""
-        ...
-
-    def dead_webhooks(self, limit: int = 100) -> list[Webhook]:
-        """Return the notifications that were given up, newest first."""
-        ...
-
-    def dead_webhook_count(self) -> int:
-        """Return how many notifications were given up and are kept."""
-        ...
-
-    def revive_webhook(self, job_id: str) -> bool:
-        """Make a notification that was given up due again, with attempts at 0."""
-        ...
-
-    def drop_webhook(self, job_id: str) -> bool:
-        """Take a notification that was given up off its list; it is never sent."""
         ...
 
     # -- recent traffic, for the escalation budget

@@ -66,6 +66,7 @@ def job_of(job_id: str, fields: Mapping[str, str]) -> Job | None:
             "result_blob": fields.get("rb"),
             "lowest_confidence": float(fields["lc"]) if "lc" in fields else None,
             "error": fields.get("er"),
+            "asked": fields.get("rq", ""),
             "spent_tokens": [int(token) for token in fields.get("xt", "").split()],
         }
     )

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
-from workers.jobs import STATES, Begun, Event, Job, JobSpec, Lease, Stage, State, waiting_state
-from workers.memory_records import Record, first
-from workers.memory_recovery import MemoryRecovery
+from workers.jobs import STATES, Begun, Event, Job, Lease, Stage, State, waiting_state
+from workers.memory_records import first
+from workers.memory_submitted import MemorySubmitted
 from workers.store import Order, check_finish, index_of
 from workers.store_codec import last_lines, one_line
 
 
-class MemoryStore(MemoryRecovery):
+class MemoryStore(MemorySubmitted):
     """See `workers.store.Store`. Safe for threads; `clock` gives seconds since the epoch."""
 
     def now(self) -> float:
@@ -24,20 +24,6 @@ class MemoryStore(MemoryRecovery):
         """Do nothing: there is nothing to close."""
 
     # -- the life of a job
-    def create(self, job_id: str, spec: JobSpec) -> tuple[Job, bool]:
-        with self._lock:
-            known = self._find(job_id)
-            if known is not None:
-                self._log_noise(known, "resubmitted")
-                return known.job, False
-            now = self._clock()
-            job = Job(id=job_id, spec=spec, created_at=now, updated_at=now)
-            record = Record(job, waiting_since=now, unpublished_since=now)
-            self._records[job_id] = record
-            record.calls.append((0, "create"))
-            self._log(record, "created")
-            return job, True
-
     def confirm(self, job_id: str, result_blob: str = "", within_s: float | None = None) -> None:
         """Do nothing: there are no replicas."""
 

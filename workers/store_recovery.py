@@ -27,9 +27,10 @@ class Recoverable(Protocol):
         """
         ...
 
-    def restore(self, job_id: str, spec: JobSpec, ended: Ended, created_at: float) -> bool:
+    def restore(self, job_id: str, spec: JobSpec, ended: Ended, created_at: float, asked: str = "") -> bool:
         """Make a job that has ended before, event `recovered`; return False, changing nothing, for a known id.
 
         Its retention and its webhook, if any, begin anew; `created_at` is by the store's clock, in seconds.
+        `asked`: `Job.asked` of that time, empty where it is not known.
         """
         ...

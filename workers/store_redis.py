@@ -19,8 +19,20 @@ from router.errors import StoreError
 from workers.broker import Server
 from workers.jobs import STATES, Begun, Event, Job, JobSpec, Stage, State, waiting_state
 from workers.redis_recovery import RedisRecovery
+from workers.redis_webhooks import RedisWebhooks
+from workers.request import Request, metadata_json, request_of, sender_of
 from workers.service_settings import RetentionSettings, ServiceSettings
-from workers.store import RISKS_KEPT, STATISTICS, DeadLetter, Order, Store, Webhook, check_finish, index_of
+from workers.store import (
+    RISKS_KEPT,
+    STATISTICS,
+    DeadLetter,
+    Order,
+    Store,
+    check_finish,
+    conflict,
+    index_of,
+    too_many_callbacks,
+)
 from workers.store_codec import data_args, events_of, fields_of, job_of, jobs_of, last_lines, one_line, spec_json
 
 _BATCH = 500
@@ -36,13 +48,11 @@ def _nonce() -> str:
     return uuid.uuid4().hex[:8]
 
 
-class RedisStore(RedisRecovery):
+class RedisStore(RedisRecovery, RedisWebhooks):
     """See `workers.store.Store`. Safe for threads and after a fork. Raises `StoreError`."""
 
     def __init__(self, server: Server, retention: RetentionSettings) -> None:
-        self._server = server
-        self._run = server.run
-        self._key = server.key
+        super().__init__(server)
         self._finished_s = retention.finished_s
         self._dead_s = retention.dead_s
 
@@ -55,12 +65,29 @@ class RedisStore(RedisRecovery):
         self._server.close()
 
     # -- the life of a job
-    def create(self, job_id: str, spec: JobSpec) -> tuple[Job, bool]:
-        new, fields = self._run("create", job_id, _nonce(), spec_json(spec), spec.callback_url or "")
-        job = job_of(job_id, fields_of(fields))
+    def create(self, job_id: str, spec: JobSpec, request: Request | None = None) -> tuple[Job, bool]:
+        outcome, job = self._asked(job_id, spec_json(spec), spec, request or request_of(spec))
         if job is None:
             raise StoreError(f"job {job_id} vanished while it was created; submit it again")
-        return job, bool(new)
+        return job, outcome == "new"
+
+    def join(self, job_id: str, spec: JobSpec, request: Request) -> Job | None:
+        return self._asked(job_id, "", spec, request)[1]
+
+    def _asked(self, job_id: str, made_of: str, spec: JobSpec, request: Request) -> tuple[str, Job | None]:
+        sender = spec.callback_url or "", request.digest, request.source, sender_of(spec), metadata_json(spec)
+        outcome, fields = self._run("create", job_id, _nonce(), made_of, *sender, spec.document_id)
+        job = job_of(job_id, fields_of(fields))
+        if outcome == "conflict":
+            raise conflict(job_id, spec, job)
+        if outcome == "full":
+            raise too_many_callbacks(job_id)
+        return outcome, job
+
+    def refuse(self, job_id: str, spec: JobSpec, request: str, error: str) -> bool:
+        sender = spec.callback_url or "", request, sender_of(spec), metadata_json(spec)
+        asked = _nonce(), spec_json(spec), *sender, one_line(error), self._finished_s
+        return bool(self._run("refuse", job_id, *asked))
 
     def confirm(self, job_id: str, result_blob: str = "", within_s: float | None = None) -> None:
         self._server.confirm(job_id, result_blob, within_s)
@@ -219,31 +246,6 @@ class RedisStore(RedisRecovery):
     def drop_dead(self, job_id: str) -> bool:
         return bool(self._run("drop_dead", job_id, self._finished_s))
 
-    # -- webhooks
-    def due_webhooks(self, limit: int, claim_s: float) -> list[Webhook]:
-        return _webhooks(self._run("webhooks_due", min(limit, _BATCH), claim_s))
-
-    def webhook_sent(self, job_id: str) -> None:
-        self._run("webhook_end", job_id, "sent", 0, "")
-
-    def webhook_retry(self, job_id: str, delay_s: float, error: str) -> None:
-        self._run("webhook_end", job_id, "retry", delay_s, one_line(error))
-
-    def webhook_dead(self, job_id: str, error: str) -> None:
-        self._run("webhook_end", job_id, "dead", 0, one_line(error))
-
-    def dead_webhooks(self, limit: int = 100) -> list[Webhook]:
-        return _webhooks(self._run("webhooks_dead", limit)) if limit > 0 else []
-
-    def dead_webhook_count(self) -> int:
-        return self._server.do(lambda client: int(client.zcard(self._key("hx"))))
-
-    def revive_webhook(self, job_id: str) -> bool:
-        return bool(self._run("webhook_end", job_id, "revive", 0, ""))
-
-    def drop_webhook(self, job_id: str) -> bool:
-        return bool(self._run("webhook_end", job_id, "drop", 0, ""))
-
     # -- recent traffic
     def note_risks(self, risks: Sequence[float]) -> None:
         def write(client: Any) -> None:
@@ -271,10 +273,3 @@ class RedisStore(RedisRecovery):
 
     def hold(self, name: str, owner: str, seconds: float) -> bool:
         return bool(self._run("hold", name, owner, seconds))
-
-
-def _webhooks(flat: Sequence[Any]) -> list[Webhook]:
-    return [
-        Webhook(job_id=flat[i], url=flat[i + 1], attempts=int(flat[i + 2]), error=flat[i + 3])
-        for i in range(0, len(flat), 4)
-    ]

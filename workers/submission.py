@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
@@ -15,12 +16,14 @@ from router.schema import AUTO
 from router.types import Frozen
 from workers.jobs import MAX_METADATA_CHARS, JobSpec, Priority, job_id
 from workers.redact import redact_url
+from workers.request import Request, request_of
 from workers.schemas import find_schema, schema_digest
 
 NO_DOCUMENT = "0" * 64
 """The document of a job that failed before there was any."""
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_URI_CHARS = 2000
+_ID_CHARS = 24
 
 
 class Submission(Frozen):
@@ -87,8 +90,29 @@ def identify(submission: Submission, spec: JobSpec, schemas: str | None, nonce: 
 
     Raise `SchemaError` for a schema that is not there.
     """
+    return submission.job_id or job_id(spec, schema_digest(find_schema(spec.schema_name, schemas)), nonce)
+
+
+def asked_for(submission: Submission, spec: JobSpec, schemas: str | None, fetched: bool = True) -> Request:
+    """Return what a submission asks for; not `fetched`: the spec's document is not known yet. Raise `SchemaError`."""
     digest = schema_digest(find_schema(spec.schema_name, schemas))
-    return submission.job_id or job_id(spec, digest, nonce)
+    uri = submission.uri if submission.blob is None else None  # the two may be of different documents
+    return request_of(spec, digest, uri, fetched)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A submission that becomes no job: the id and spec under which it is kept as failed, and a digest of it all."""
+
+    job_id: str
+    spec: JobSpec
+    request: str
+
+    def notice(self, kind: Literal["conflict", "refused"]) -> Refusal:
+        """Return the record that tells the sender that the id is another's; equal for equal submissions."""
+        own = hashlib.sha256("\n".join([kind, self.job_id, self.request, self.spec.model_dump_json()]).encode())
+        spec = self.spec.model_copy(update={"notice": kind, "asked_id": self.job_id})
+        return Refusal(own.hexdigest()[:_ID_CHARS], spec, self.request)
 
 
 def storable(value: Any) -> Any:
@@ -107,15 +131,15 @@ def _is_storable(value: Any) -> bool:
         return False
 
 
-def failed_job(arguments: Mapping[str, JsonValue]) -> tuple[str, JobSpec]:
-    """Return id and spec under which a submission that cannot become a real job is kept as failed, with its reason.
+def refusal_of(arguments: Mapping[str, JsonValue], error: str) -> Refusal:
+    """Return how a submission is kept that can become no real job, with its reason.
 
     The id is the given one where it is valid, else a hash of URI, schema and options: the sender can compute neither,
     but finds it by the webhook and in the list of failed jobs.
     """
     given = arguments.get("job_id")
     parts = [str(arguments.get(key) or "") for key in ("uri", "blob", "schema", "tier")]
-    hashed = hashlib.sha256("\n".join(["unreadable", *parts]).encode("utf-8", "replace")).hexdigest()[:24]
+    hashed = _hash("unreadable", *parts)
     job = given if isinstance(given, str) and JOB_ID.fullmatch(given) else hashed
     uri, callback = arguments.get("uri"), arguments.get("callback_url")
     metadata = arguments.get("metadata")
@@ -127,4 +151,8 @@ def failed_job(arguments: Mapping[str, JsonValue]) -> tuple[str, JobSpec]:
         callback_url=callback[:2000] if isinstance(callback, str) else None,
         metadata=kept if sum(map(len, [*kept, *kept.values()])) <= MAX_METADATA_CHARS else {},
     )
-    return job, spec
+    return Refusal(job, spec, _hash("refused", error, *parts))
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:_ID_CHARS]

@@ -11,15 +11,13 @@ messages instead, from any language that speaks Celery.
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Unpack
 
 from celery import Celery
 
@@ -27,7 +25,8 @@ from router.documents import check_bytes, read_bytes
 from router.errors import (
     BlobError,
     BusyError,
-    DocrouteError,
+    CallbackError,
+    ConflictError,
     DocumentError,
     NoResultError,
     SourceError,
@@ -35,55 +34,24 @@ from router.errors import (
 )
 from workers.app import make_app
 from workers.backpressure import IntakeLimit
-from workers.blobs import Blobs, make_blobs
+from workers.blobs import Blobs, document_id_of, make_blobs
 from workers.epoch import EpochWatch, loss_of
 from workers.following import as_finished, follow, patiently, unknown_jobs
 from workers.job_record import keep_end, keep_request
-from workers.jobs import Event, Job, JobSpec, Priority, State
-from workers.local import file_name
+from workers.jobs import Event, Job, JobSpec, State
 from workers.publish import publish
-from workers.redact import redact_url
+from workers.request import Request
 from workers.schemas import find_schema
 from workers.serialise import Json
 from workers.settings import Settings, load_settings
 from workers.sources import fetch
 from workers.store import Store
 from workers.store_redis import make_store
-from workers.submission import MAX_URI_CHARS, NO_DOCUMENT, Submission, identify, read_submission
+from workers.submission import MAX_URI_CHARS, NO_DOCUMENT, Submission, asked_for, identify, read_submission
+from workers.submitted import Options, Source, Submitted, is_uri, source_name
 from workers.webhooks import check_callback
 
-Source = Path | bytes | str
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """What became of one submission: a job, or the error that kept it from becoming one, never both.
-
-    `new` is False where the same document was submitted before with the same schema and options.
-    """
-
-    source: str
-    job_id: str = ""
-    state: State = "received"
-    new: bool = True
-    error: DocrouteError | None = None
-
-
-class Options(TypedDict, total=False):
-    """What `submit` and `submit_many` take beside the document.
-
-    `schema`: a built-in name or one of the folder `service.schemas`. `tier`: let each field decide (auto), or force one
-    lane. `callback_url`: is told when the job has ended. `metadata`: your own words, given back with the result.
-    `force`: read it again even if the same was submitted before.
-    """
-
-    schema: str
-    tier: Literal["auto", "fast", "deep"]
-    priority: Priority
-    callback_url: str | None
-    metadata: Mapping[str, str]
-    force: bool
+__all__ = ["Client", "Options", "Source", "Submitted", "is_uri", "source_name", "with_broker"]
 
 
 class Client:
@@ -121,18 +89,14 @@ class Client:
         """Return the job of a document: a path, its bytes, or a URI that the settings allow to fetch.
 
         The same document with the same schema and tier is the same job, unless `force` makes a new one; `job_id` names
-        the job yourself. `name` is what the result calls the document. Errors: `BusyError` (too much waits; it says
-        when to come back), `DocumentError` (no such file, too large), `SourceError` (URI not allowed, wrong argument),
-        `SchemaError`, `CallbackError`, `BlobError` (disk full), `UnconfirmedError` (too few replicas have it yet; the
-        same call may be repeated).
+        the job yourself. `name` is what the result calls the document. Errors: `ConflictError` (`job_id` is that of
+        another document, schema or tier), `BusyError` (too much waits; it says when to come back), `DocumentError` (no
+        such file, too large), `SourceError` (URI not allowed, wrong argument), `SchemaError`, `CallbackError`,
+        `BlobError` (disk full), `UnconfirmedError` (too few replicas have it yet; the same call may be repeated).
         """
-        submission = self.check(job_id, options)
-        self._intake.enter()
-        document_id = self.blobs.put_original(self._read(source))
-        uri = (name or source_name(source))[-MAX_URI_CHARS:]
-        spec = submission.spec(document_id).model_copy(update={"uri": uri})
-        nonce = secrets.token_hex(8) if options.get("force") else ""
-        return self._create(identify(submission, spec, self.settings.service.schemas, nonce), spec)
+        submission = self._with_uri(self.check(job_id, options), source)
+        named = (name or source_name(source))[-MAX_URI_CHARS:]
+        return self._known(submission, named) or self._made(submission, source, named, bool(options.get("force")))
 
     def submit_many(
         self,
@@ -171,12 +135,43 @@ class Client:
             except BusyError as exc:
                 on_busy(exc)
                 time.sleep(exc.retry_after_s)
-            except (DocumentError, SourceError, BlobError) as exc:
+            except (DocumentError, SourceError, BlobError, ConflictError, CallbackError) as exc:
                 return Submitted(source_name(source), error=exc)
 
-    def _create(self, job_id: str, spec: JobSpec) -> Submitted:
+    def _with_uri(self, submission: Submission, source: Source) -> Submission:
+        uri = source if isinstance(source, str) and is_uri(source) else None
+        return submission.model_copy(update={"uri": uri, "blob": None})
+
+    def _known(self, submission: Submission, name: str) -> Submitted | None:
+        """Return the job of an id under which just this URI was submitted before: it is not fetched again."""
+        if submission.job_id is None or submission.uri is None:
+            return None
+        spec = submission.spec(NO_DOCUMENT)
+        request = asked_for(submission, spec, self.settings.service.schemas, fetched=False)
+        job = self.store.join(submission.job_id, spec, request)
+        return None if job is None else self._there(job, name)
+
+    def _made(self, submission: Submission, source: Source, name: str, force: bool) -> Submitted:
+        self._intake.enter()
+        data = self._read(source)
+        spec = submission.spec(document_id_of(data)).model_copy(update={"uri": name})
+        schemas = self.settings.service.schemas
+        request = asked_for(submission, spec, schemas)
+        if submission.job_id is not None:
+            job = self.store.join(submission.job_id, spec, request)
+            if job is not None:
+                return self._there(job, name)
+        self.blobs.put_original(data)
+        return self._create(identify(submission, spec, schemas, secrets.token_hex(8) if force else ""), spec, request)
+
+    def _there(self, job: Job, name: str) -> Submitted:
+        keep_request(self.blobs, job, new=False)
+        self.store.confirm(job.id)
+        return Submitted(name, job.id, job.state, new=False)
+
+    def _create(self, job_id: str, spec: JobSpec, request: Request) -> Submitted:
         _ = self._epoch
-        job, new = self.store.create(job_id, spec)
+        job, new = self.store.create(job_id, spec, request)
         keep_request(self.blobs, job, new)
         self.store.confirm(job_id)
         if new:
@@ -273,20 +268,6 @@ def with_broker(settings: Settings, url: str) -> Settings:
     """Return settings with another broker's URL."""
     broker = settings.service.broker.model_copy(update={"url": url})
     return settings.model_copy(update={"service": settings.service.model_copy(update={"broker": broker})})
-
-
-def is_uri(source: str) -> bool:
-    """Return whether a text is a URI and no path."""
-    return _URI.match(source) is not None
-
-
-def source_name(source: Source) -> str:
-    """Return what a source is called in results and messages, without secrets of a URI."""
-    if isinstance(source, bytes):
-        return ""
-    if isinstance(source, str) and is_uri(source):
-        return redact_url(source)
-    return file_name(Path(source))
 
 
 def _until(timeout_s: float | None) -> float | None:

@@ -71,7 +71,7 @@ def register(app: Celery, made: Processes) -> None:
         return _or_back(lambda: accept(made.runtime(), given, worker_name(task), not_after))
 
     def refuse(task: Task, /, reason: str, arguments: dict[str, Any]) -> str:
-        return _or_back(lambda: refuse_message(made.runtime(), arguments, reason, worker_name(task)))
+        return _or_back(lambda: refuse_message(made.runtime(), arguments, reason))
 
     for stage in STAGES:
         step_task(stage)

@@ -21,7 +21,8 @@ from workers.outbound import Answer, NoAnswer, Outbound
 from workers.redact import redact_url
 from workers.service_settings import WebhookSettings
 from workers.signature import HEADER, read_secrets, sign, sign_all, verify
-from workers.store import Store, Webhook
+from workers.store import Store
+from workers.store_webhooks import Webhook
 
 __all__ = ["Delivery", "Notifier", "check_callback", "delay_s", "deliver", "event_body", "sign", "verify"]
 
@@ -82,16 +83,20 @@ def deliver(
     return _judged(client.send("POST", target, headers, body, settings.timeout_s, _MAX_ANSWER_BYTES), target)
 
 
-def event_body(job: Job, result: Any) -> bytes:
-    """Return the JSON that a receiver gets; a result beyond 5 MB is left out and says so."""
+def event_body(job: Job, result: Any, webhook: Webhook | None = None) -> bytes:
+    """Return the JSON that a receiver gets; a result beyond 5 MB is left out and says so.
+
+    A submission whose id is another's is told as `conflict` or `refused` of that id, without a word of that job.
+    """
+    words = webhook.metadata if webhook else None
     value = {
         "version": VERSION,
-        "event_id": event_id(job),
-        "job_id": job.id,
+        "event_id": event_id(job, webhook),
+        "job_id": job.spec.asked_id or job.id,
         "document_id": job.spec.document_id,
-        "state": job.state,
+        "state": job.spec.notice or job.state,
         "finished_at": job.finished_at,
-        "metadata": job.spec.metadata,
+        "metadata": job.spec.metadata if words is None else words,
         "error": job.error,
         "lowest_confidence": job.lowest_confidence,
         "calibrated": job.data.get("calibrated"),
@@ -102,9 +107,10 @@ def event_body(job: Job, result: Any) -> bytes:
     return body if len(body) <= MAX_RESULT_BYTES else _encoded(value | {"result": None, "result_omitted": True})
 
 
-def event_id(job: Job) -> str:
-    """Return what a repetition of a notification shares with the first."""
-    return f"{job.id}.{job.state}"
+def event_id(job: Job, webhook: Webhook | None = None) -> str:
+    """Return what a repetition of a notification shares with the first; each of several senders has its own."""
+    slot = webhook.id.removeprefix(job.id) if webhook else ""
+    return f"{job.id}.{job.spec.notice or job.state}{slot}"
 
 
 class Notifier:
@@ -130,9 +136,9 @@ class Notifier:
         try:
             self._note(webhook, self._deliver(webhook))
         except DocrouteError as exc:  # the claim runs out and it is tried again
-            _log.warning("webhook of job %s: %s", webhook.job_id, exc)
+            _log.warning("webhook of job %s: %s", webhook.id, exc)
         except Exception:
-            _log.exception("webhook of job %s", webhook.job_id)
+            _log.exception("webhook of job %s", webhook.id)
 
     def _deliver(self, webhook: Webhook) -> Delivery:
         job = self._store.get(webhook.job_id)
@@ -141,10 +147,10 @@ class Notifier:
         if not job.is_final:
             return Delivery("retry", "the job is being worked on again")
         try:
-            body = event_body(job, self._result(job))
+            body = event_body(job, self._result(job), webhook)
         except DocrouteError as exc:
             return Delivery("retry", str(exc))
-        return deliver(webhook, body, self._settings, self._client, int(self._store.now()), event_id(job))
+        return deliver(webhook, body, self._settings, self._client, int(self._store.now()), event_id(job, webhook))
 
     def _result(self, job: Job) -> Any:
         if job.result_blob is None:
@@ -156,16 +162,16 @@ class Notifier:
             return None
 
     def _note(self, webhook: Webhook, delivery: Delivery) -> None:
-        job_id, tries = webhook.job_id, webhook.attempts
+        name, tries = webhook.id, webhook.attempts
         if delivery.outcome == "sent":
-            self._store.webhook_sent(job_id)
+            self._store.webhook_sent(name)
             return
-        _log.warning("webhook of job %s, try %d: %s (%s)", job_id, tries, delivery.error, redact_url(webhook.url))
+        _log.warning("webhook of job %s, try %d: %s (%s)", name, tries, delivery.error, redact_url(webhook.url))
         if delivery.outcome == "dead" or tries >= self._settings.attempts:
-            self._store.webhook_dead(job_id, delivery.error)
+            self._store.webhook_dead(name, delivery.error)
         else:
             wait_s = max(delay_s(tries, self._settings), delivery.retry_after_s)
-            self._store.webhook_retry(job_id, wait_s, delivery.error)
+            self._store.webhook_retry(name, wait_s, delivery.error)
 
 
 def _target(url: str, settings: WebhookSettings) -> Target:

@@ -1,19 +1,28 @@
--- ARGV: id, nonce, spec, callback. Returns {1 when new, job}.
+-- ARGV: id, nonce, spec ('' not to make one), callback, request, source, sender, metadata, document. Returns {outcome,
+-- job}: new, known, conflict, full (no room for the callback), or nothing where only a job's document can tell.
 local id, nonce, spec, callback = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local request, source, sender, metadata = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local document = ARGV[10]
 local job = load(id)
-if job then
-  local new = seen(job, nonce) and 1 or 0
-  if new == 0 then log_noise(job, 'resubmitted') end
-  return {new, whole(id)}
+if job and seen(job, nonce) then return {'new', whole(id)} end
+if job and is_refused(job) then
+  if spec ~= '' then forget(id) end
+  job = nil
 end
-if redis.call('ZSCORE', P .. 'a', id) then forget(id) end
-job = {id = id, key = P .. 'j:' .. id, log = P .. 'e:' .. id, st = 'received', sg = 'intake', ca = NOW, at = 0}
-redis.call('HSET', job.key, 'sp', spec, 'st', job.st, 'sg', job.sg, 'ca', NOW, 'nc', nonce)
-if callback ~= '' then redis.call('HSET', job.key, 'cb', callback) end
-redis.call('ZADD', P .. 'a', NOW, id)
-redis.call('ZADD', P .. 's:received', NOW, id)
-redis.call('ZADD', P .. 'g:intake', NOW, id)
-redis.call('ZADD', P .. 'w:intake', NOW, id)
-redis.call('ZADD', P .. 'u', NOW, id)
-log(job, 'created')
-return {1, whole(id)}
+if not job then
+  if spec == '' then return {'', ''} end
+  make(id, nonce, spec, callback, table.concat({request, source, sender}, ' '))
+  return {'new', whole(id)}
+end
+local known, known_source = string.match(job.rq or '', '^(%S*) (%S*)')
+local same = known == request or (source ~= '' and known_source == source)
+if not known and request ~= '' then  -- made anew from its result, which says no more
+  same = document == cjson.decode(redis.call('HGET', job.key, 'sp')).document_id
+end
+if not same and request == '' then return {'', ''} end
+if not same then
+  log_noise(job, 'conflict', '', 'another document, schema or tier was submitted with this id')
+  return {'conflict', whole(id)}
+end
+local outcome = resubmit(job, callback, sender, metadata)
+return {outcome, whole(id)}

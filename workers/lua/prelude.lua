@@ -7,17 +7,19 @@
 -- may leave entries behind (`forget`).
 --
 -- Fields of a job: sp spec, st state, sg stage, ws the state it waits in, ca/ua/fa created, updated, finished, at
--- attempts, tk token, lw/lu lease's worker and end, rb result blob, lc lowest confidence, er error, cb callback, ha/he
--- webhook's attempts and error, nc names of the last calls, xp whether a lease of this stage ran out, xt the last tokens
--- under which no step ended, d:NAME data.
+-- attempts, tk token, lw/lu lease's worker and end, rb result blob, lc lowest confidence, er error, rq digests of the
+-- request (of a document, of a URI, of the sender), nc names of the last calls, xp whether a lease of this stage ran out,
+-- xt the last tokens under which no step ended, d:NAME data. Of its callbacks: cb URL, ha/he webhook's attempts and error, cm/cs metadata and digest of a sender who
+-- came later, cn how many there are if not one; those of the second callback are cb.2 and so on.
 local P = ARGV[1]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local FINAL = {done = true, done_with_gaps = true, needs_review = true, failed = true, cancelled = true}
-local FIELDS = {'st', 'sg', 'ws', 'ca', 'at', 'tk', 'lw', 'lu', 'cb', 'nc', 'er', 'xp', 'xt'}
+local FIELDS = {'st', 'sg', 'ws', 'ca', 'at', 'tk', 'lw', 'lu', 'cb', 'cn', 'rq', 'nc', 'er', 'xp', 'xt'}
 local CALLS_KEPT_CHARS = 32
 local TOKENS_KEPT_CHARS = 340
 local NOISE_LINES = 200
+local MOST_CALLBACKS = 8
 local FOR_EVER = 1e12
 
 local function stamp(seconds) return string.format('%.6f', seconds) end
@@ -134,13 +136,52 @@ local function keep_until(job, seconds)
   redis.call('PEXPIREAT', job.log, at_ms)
 end
 
+-- The name of a callback's field, or of its notification in `h` and `hx`.
+local function named(name, slot) return slot == 1 and name or name .. '.' .. slot end
+
+-- The job and the slot of a notification; a job's id has no dot.
+local function slot_named(name)
+  local id, slot = string.match(name, '^(.*)%.([2-8])$')
+  return id or name, tonumber(slot or 1)
+end
+
+local function callbacks(job) return tonumber(job.cn or (job.cb and 1 or 0)) end
+
+local function notifications(id)
+  local names = {}
+  for slot = 1, MOST_CALLBACKS do names[slot] = named(id, slot) end
+  return names
+end
+
+-- A notification as the store gives it, appended to a list; nothing where its job or callback has gone.
+local function add_webhook(found, name, begun)
+  local id, slot = slot_named(name)
+  local key = P .. 'j:' .. id
+  local url = redis.call('HGET', key, named('cb', slot))
+  if not url then return false end
+  if begun then redis.call('HINCRBY', key, named('ha', slot), 1) end
+  local more = redis.call('HMGET', key, named('ha', slot), named('he', slot), named('cm', slot))
+  for _, value in ipairs({name, id, url, more[1] or 0, more[2] or '', more[3] or ''}) do found[#found + 1] = value end
+  return true
+end
+
+local function notify(job, slot) redis.call('ZADD', P .. 'h', 'NX', NOW, named(job.id, slot)) end
+
+-- Nobody is told of an end that is taken back; the next one is told.
+local function silence(job)
+  local names = notifications(job.id)
+  redis.call('ZREM', P .. 'h', unpack(names))
+  redis.call('ZREM', P .. 'hx', unpack(names))
+  for slot = 1, callbacks(job) do redis.call('HDEL', job.key, named('ha', slot), named('he', slot)) end
+end
+
 local function finish(job, state, kind, keep_s, detail)
   for _, index in ipairs({'l', 'u', 'd', 'w:' .. job.sg, 'g:' .. job.sg}) do redis.call('ZREM', P .. index, job.id) end
   redis.call('HDEL', job.key, 'lw', 'lu')
   to_state(job, state)
   redis.call('HSET', job.key, 'fa', NOW)
   redis.call('ZADD', P .. 'f', NOW, job.id)
-  if job.cb then redis.call('ZADD', P .. 'h', NOW, job.id) end
+  for slot = 1, callbacks(job) do notify(job, slot) end
   log(job, kind, job.lw, detail)
   keep_until(job, now + tonumber(keep_s))
 end
@@ -164,11 +205,58 @@ local function expire(job)
 end
 
 local function forget(id)
-  for _, index in ipairs({'a', 'f', 'r', 'x', 'h', 'hx', 'c', 'c:done', 'c:done_with_gaps', 'c:needs_review'}) do
+  for _, index in ipairs({'a', 'f', 'r', 'x', 'c', 'c:done', 'c:done_with_gaps', 'c:needs_review'}) do
     redis.call('ZREM', P .. index, id)
   end
+  local names = notifications(id)
+  redis.call('ZREM', P .. 'h', unpack(names))
+  redis.call('ZREM', P .. 'hx', unpack(names))
   for state in pairs(FINAL) do redis.call('ZREM', P .. 's:' .. state, id) end
   redis.call('HDEL', P .. 'xh', id)
   redis.call('DEL', P .. 'j:' .. id, P .. 'e:' .. id)
 end
 
+-- What was refused before it became a job; it keeps its id only until that is submitted anew.
+local function is_refused(job) return job.rq and string.sub(job.rq, 1, 1) == '!' end
+
+local function make(id, nonce, spec, callback, request)
+  if redis.call('ZSCORE', P .. 'a', id) then forget(id) end
+  local job = {id = id, key = P .. 'j:' .. id, log = P .. 'e:' .. id, st = 'received', sg = 'intake', ca = NOW, at = 0}
+  redis.call('HSET', job.key, 'sp', spec, 'st', job.st, 'sg', job.sg, 'ca', NOW, 'nc', nonce, 'rq', request)
+  if callback ~= '' then redis.call('HSET', job.key, 'cb', callback) end
+  job.cb = callback ~= '' and callback
+  for _, index in ipairs({'a', 's:received', 'g:intake', 'w:intake', 'u'}) do redis.call('ZADD', P .. index, NOW, id) end
+  log(job, 'created')
+  return job
+end
+
+local function slot_of(job, sender)
+  for slot = 1, callbacks(job) do
+    local known = redis.call('HGET', job.key, named('cs', slot)) or string.match(job.rq or '', '%S+$')
+    if known == sender then return slot end
+  end
+end
+
+local function add_callback(job, callback, sender, metadata)
+  local slot = callbacks(job) + 1
+  if slot > MOST_CALLBACKS then return nil end
+  local own = {named('cb', slot), callback, named('cs', slot), sender, named('cm', slot), metadata, 'cn', slot}
+  redis.call('HSET', job.key, unpack(own))
+  return slot
+end
+
+-- A known job submitted again: its sender is one more to tell. Returns the outcome.
+local function resubmit(job, callback, sender, metadata)
+  log_noise(job, 'resubmitted')
+  if callback == '' then return 'known' end
+  local slot = slot_of(job, sender) or add_callback(job, callback, sender, metadata)
+  if not slot then return 'full' end
+  if FINAL[job.st] then
+    redis.call('ZREM', P .. 'hx', named(job.id, slot))
+    if not redis.call('ZSCORE', P .. 'h', named(job.id, slot)) then
+      redis.call('HDEL', job.key, named('ha', slot), named('he', slot))
+      notify(job, slot)
+    end
+  end
+  return 'known'
+end

@@ -1,10 +1,4 @@
--- ARGV: limit. Returns {id, url, attempts, error, ...}, newest first.
+-- ARGV: limit. Returns {notification, job, url, attempts, error, metadata, ...}, newest first.
 local found = {}
-for _, id in ipairs(redis.call('ZREVRANGE', P .. 'hx', 0, tonumber(ARGV[2]) - 1)) do
-  local job = load(id)
-  if job and job.cb then
-    local hook = redis.call('HMGET', job.key, 'ha', 'he')
-    for _, value in ipairs({id, job.cb, hook[1] or 0, hook[2] or ''}) do found[#found + 1] = value end
-  end
-end
+for _, name in ipairs(redis.call('ZREVRANGE', P .. 'hx', 0, tonumber(ARGV[2]) - 1)) do add_webhook(found, name) end
 return found

@@ -1,15 +1,10 @@
--- ARGV: limit, claim_s. Returns {id, url, attempts, error, ...}.
+-- ARGV: limit, claim_s. Returns {notification, job, url, attempts, error, metadata, ...}.
 local found = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'h', '-inf', NOW, 'LIMIT', 0, tonumber(ARGV[2]))) do
-  local job = load(id)
-  if job and job.cb then
-    redis.call('ZADD', P .. 'h', stamp(now + tonumber(ARGV[3])), id)
-    local attempts = redis.call('HINCRBY', job.key, 'ha', 1)
-    for _, value in ipairs({id, job.cb, attempts, redis.call('HGET', job.key, 'he') or ''}) do
-      found[#found + 1] = value
-    end
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'h', '-inf', NOW, 'LIMIT', 0, tonumber(ARGV[2]))) do
+  if add_webhook(found, name, true) then
+    redis.call('ZADD', P .. 'h', stamp(now + tonumber(ARGV[3])), name)
   else
-    redis.call('ZREM', P .. 'h', id)
+    redis.call('ZREM', P .. 'h', name)
   end
 end
 return found
