@@ -5,7 +5,9 @@ import json
 import pytest
 from service_work import command_line, fake_settings
 
+from workers.broker import connect
 from workers.jobs import JobSpec
+from workers.quarantine import MOST_RAW_BYTES, make_entry, put_aside
 from workers.store_redis import make_store
 
 
@@ -72,3 +74,28 @@ def test_webhooks_that_were_given_up_are_sent_again_or_dropped(docroute, store):
     assert docroute("dead", "drop", "--all", "--webhooks")[0] == 0
     assert store.dead_webhooks() == []
     assert len(store.dead()) == 2
+
+
+def put_message_aside(broker, raw, reason="it is no object"):
+    with connect(broker) as client:
+        put_aside(client, broker.key_prefix, make_entry(raw, "fast", reason, "gen7@upstream", "docroute.fast"))
+
+
+def test_messages_that_were_put_aside_are_listed_shown_sent_again_and_dropped(docroute, broker_settings):
+    assert "no message was put aside" in docroute("dead", "list", "--messages")[1]
+    put_message_aside(broker_settings, b'{"body": "\x1b[2J\xff"}', "its body is \x1b[2J")
+    put_message_aside(broker_settings, b"x" * (MOST_RAW_BYTES + 1))
+    cut, sound = (json.loads(line) for line in docroute("dead", "list", "--messages", "--json")[1].splitlines())
+    assert (sound["kind"], sound["queue"], sound["sender"], sound["cut"]) == ("message", "fast", "gen7@upstream", False)
+    assert all(word in docroute("dead", "list", "--messages")[1] for word in (cut["id"], sound["id"], "fast", "gen7"))
+    for message in (cut, sound):
+        code, out, _ = docroute("dead", "show", message["id"], "--messages")
+        assert (code, "\x1b" in out) == (0, False)
+    assert "the first 16,384 of 16,385 bytes" in docroute("dead", "show", cut["id"], "--messages")[1]
+    code, out, err = docroute("dead", "retry", "--all", "--messages")
+    assert (code, sound["id"] in out, "only 16,384" in err) == (1, True, True)
+    with connect(broker_settings) as client:
+        assert client.llen(f"{broker_settings.key_prefix}fast\x06\x163") == 1
+    assert docroute("dead", "drop", cut["id"], "--messages")[0] == 0
+    assert docroute("dead", "show", cut["id"], "--messages")[0] == 1
+    assert docroute("dead", "retry", cut["id"], "--messages")[0] == 1

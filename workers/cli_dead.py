@@ -1,16 +1,19 @@
-"""`docroute dead`: jobs that failed for good, and webhooks that were given up. Knows the terminal and the store."""
+"""`docroute dead`: jobs that failed for good, webhooks that were given up, and with `--messages` what is in
+`cli_dead_messages`. Knows the terminal and the store.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from router.errors import SettingsError
+from router.errors import MessageError, SettingsError
+from workers.cli_dead_messages import list_messages, listed_ids, open_quarantine, show_message
 from workers.console import output_console, printable
 from workers.following import unknown_jobs
 from workers.job_view import job_detail, letters_table, webhook_json, webhooks_table
@@ -20,22 +23,30 @@ if TYPE_CHECKING:
     from workers.store import Store
 
 MOST = 100_000
-app = typer.Typer(no_args_is_help=True, help="Look at jobs that failed for good, and at webhooks that were given up.")
-Ids = Annotated[list[str] | None, typer.Argument(help="Jobs.", metavar="[ID]...")]
+Place = TypeVar("Place")
+app = typer.Typer(
+    no_args_is_help=True, help="Look at jobs that failed for good, webhooks given up, messages put aside."
+)
+Ids = Annotated[list[str] | None, typer.Argument(help="Jobs, or messages.", metavar="[ID]...")]
 AllOption = Annotated[bool, typer.Option("--all", help="Every one there is.")]
 Webhooks = Annotated[bool, typer.Option("--webhooks", help="Webhooks that were given up instead of jobs.")]
+Messages = Annotated[bool, typer.Option("--messages", help="Messages that were put aside instead of jobs.")]
 
 
 @app.command("list")
 def list_dead(
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="At most so many of each.")] = 50,
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")] = False,
+    messages: Messages = False,
 ) -> None:
     """List dead letters and given-up webhooks, newest first.
 
     A job is a dead letter when its last attempt failed, or when it killed its workers. A document that cannot be read
-    is none: it is just failed (docroute list --state failed).
+    is none: it is just failed (docroute list --state failed). A message is put aside when no worker can act on it.
     """
+    if messages:
+        list_messages(limit, json)
+        return
     with _store() as store:
         letters, webhooks, now = store.dead(limit), store.dead_webhooks(limit), store.now()
     if json:
@@ -54,8 +65,14 @@ def list_dead(
 
 
 @app.command("show", no_args_is_help=True)
-def show(job_id: Annotated[str, typer.Argument(help="A job of docroute dead list.", metavar="ID")]) -> None:
-    """Show a dead letter: the job, its log, and where its last attempt failed."""
+def show(
+    job_id: Annotated[str, typer.Argument(help="A job or message of docroute dead list.", metavar="ID")],
+    messages: Messages = False,
+) -> None:
+    """Show a dead letter: the job, its log, and where its last attempt failed; or a message as it came."""
+    if messages:
+        show_message(job_id)
+        return
     stderr = Console(stderr=True)
     with _store() as store:
         letter = next((letter for letter in store.dead(MOST) if letter.job_id == job_id), None)
@@ -74,8 +91,8 @@ def show(job_id: Annotated[str, typer.Argument(help="A job of docroute dead list
 
 
 @app.command("retry", no_args_is_help=True)
-def retry(ids: Ids = None, every: AllOption = False, webhooks: Webhooks = False) -> None:
-    """Let dead jobs (or webhooks) be tried again, with all their attempts.
+def retry(ids: Ids = None, every: AllOption = False, webhooks: Webhooks = False, messages: Messages = False) -> None:
+    """Let dead jobs (or webhooks) be tried again, with all their attempts; put messages back into their queues.
 
     [bold]Examples[/bold]
 
@@ -83,6 +100,10 @@ def retry(ids: Ids = None, every: AllOption = False, webhooks: Webhooks = False)
 
       docroute dead retry --all --webhooks        when the receiver is back
     """
+    if messages:
+        with open_quarantine() as quarantine:
+            _each(ids, every, listed_ids, quarantine, quarantine.send_again, "it is in its queue again")
+        return
     with _store() as store:
         if webhooks:
             _each(ids, every, _webhook_ids, store, store.revive_webhook, "its webhook is sent again")
@@ -91,8 +112,12 @@ def retry(ids: Ids = None, every: AllOption = False, webhooks: Webhooks = False)
 
 
 @app.command("drop", no_args_is_help=True)
-def drop(ids: Ids = None, every: AllOption = False, webhooks: Webhooks = False) -> None:
-    """Take jobs (or webhooks) off the list; such jobs stay failed until their retention ends."""
+def drop(ids: Ids = None, every: AllOption = False, webhooks: Webhooks = False, messages: Messages = False) -> None:
+    """Take jobs (or webhooks, messages) off the list; such jobs stay failed until their retention ends."""
+    if messages:
+        with open_quarantine() as quarantine:
+            _each(ids, every, listed_ids, quarantine, quarantine.drop, "it is dropped")
+        return
     with _store() as store:
         if webhooks:
             _each(ids, every, _webhook_ids, store, store.drop_webhook, "its webhook is dropped")
@@ -103,8 +128,8 @@ def drop(ids: Ids = None, every: AllOption = False, webhooks: Webhooks = False) 
 def _each(
     ids: Sequence[str] | None,
     every: bool,
-    listed: Callable[[Store], list[str]],
-    store: Store,
+    listed: Callable[[Place], list[str]],
+    store: Place,
     change: Callable[[str], bool],
     told: str,
 ) -> None:
@@ -114,15 +139,24 @@ def _each(
     chosen = listed(store) if every else list(dict.fromkeys(ids or ()))
     missing = 0
     for job_id in chosen:
-        if change(job_id):
-            print(printable(f"{job_id}  {told}"))
+        problem = _changed(job_id, change)
+        missing += bool(problem)
+        if problem:
+            Console(stderr=True).print(printable(problem), markup=False)
         else:
-            missing += 1
-            Console(stderr=True).print(printable(f"{job_id} is not on the list (docroute dead list)"), markup=False)
+            print(printable(f"{job_id}  {told}"))
     if not chosen:
         Console(stderr=True).print("nothing is on the list", markup=False)
     if missing:
         raise typer.Exit(1)
+
+
+def _changed(job_id: str, change: Callable[[str], bool]) -> str:
+    """Change one, and return what kept it from being changed."""
+    try:
+        return "" if change(job_id) else f"{job_id} is not on the list (docroute dead list)"
+    except MessageError as exc:
+        return str(exc)
 
 
 def _dead_ids(store: Store) -> list[str]:

@@ -10,16 +10,17 @@ from contextlib import closing
 
 from router.errors import DocrouteError
 from workers.blobs import make_blobs
-from workers.broker import broker_address
+from workers.broker import Server, broker_address
 from workers.checks import Check, fail
 from workers.doctor_blobs import check_deletion, check_epoch
 from workers.doctor_broker import check_broker
 from workers.doctor_failover import check_failover
 from workers.doctor_local import check_blobs, check_decisions, check_lanes, check_schemas, check_sources, check_webhooks
-from workers.doctor_queues import check_dead, check_queues
+from workers.doctor_queues import check_dead, check_messages, check_queues
 from workers.doctor_workers import check_agreement, check_answers, check_stages
 from workers.jobs import STAGES
 from workers.presence import present_workers
+from workers.quarantine import Quarantine
 from workers.settings import Settings
 from workers.store_redis import make_store
 
@@ -55,6 +56,8 @@ def _with_broker(settings: Settings) -> Iterator[Check]:
             yield from check_lanes(settings.lanes)
         yield from check_queues(store, settings.service.load)
         yield from check_dead(store)
+        with closing(Quarantine(Server(broker))) as quarantine:
+            yield from check_messages(quarantine)
         blobs = make_blobs(settings.service.blobs)
         yield from check_epoch(store, blobs)
         yield from check_deletion(store, blobs)

@@ -1,4 +1,4 @@
-"""Checks of what waits and what has failed for good. Knows the store, no worker."""
+"""Checks of what waits and what has failed for good. Knows store and quarantine, no worker."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from workers.checks import Check, fail, ok, warn
 from workers.job_view import duration
 from workers.jobs import STAGES
+from workers.quarantine import Quarantine
 from workers.service_settings import LoadSettings
 from workers.store import Store
 
@@ -31,6 +32,17 @@ def check_queues(store: Store, load: LoadSettings) -> Iterator[Check]:
             yield warn(name, detail, f"add {stage} workers; docroute list --queue {stage} --order oldest shows them")
         else:
             yield ok(name, detail)
+
+
+def check_messages(quarantine: Quarantine) -> Iterator[Check]:
+    """Yield whether messages came that no worker can act on."""
+    kept = quarantine.count()
+    newest = quarantine.messages(1)
+    if kept and newest:
+        detail = f"{kept:,} were put aside, the last for {newest[0].queue or 'no queue'}: {newest[0].reason}"
+        yield warn("messages", detail, "docroute dead list --messages, then tell their sender, and retry or drop them")
+    else:
+        yield ok("messages", "none was put aside")
 
 
 def check_dead(store: Store) -> Iterator[Check]:

@@ -37,7 +37,10 @@ _REPR_CHARS = 400
 
 @dataclass(frozen=True)
 class Incoming:
-    """What to do with a message. `payload`: what Celery is given; None: put it aside, for `reason`."""
+    """What to do with a message. `payload`: what Celery is given; None: put it aside, for `reason`.
+
+    `task` is empty for what is read in no form of the service's.
+    """
 
     payload: dict[str, Any] | None = None
     reason: str = ""
@@ -46,10 +49,15 @@ class Incoming:
 
 
 def read_message(raw: bytes, queue: str, step: int = 0) -> Incoming:
-    """Return what a queue's message is. `step`: the priority of the list that it lay in. Raises nothing."""
+    """Return what a queue's message is. `step`: the priority of the list that it lay in. Raises nothing.
+
+    Of a queue that is none of the service's, as that of answers to a command, only the envelope is checked.
+    """
     sender = task = ""
     try:
         envelope = read_envelope(raw)
+        if queue not in STAGES:
+            return Incoming(envelope)
         sender = one_line(sender_of(envelope))
         call = read_call(envelope)
         task = one_line(call.task)
@@ -102,7 +110,18 @@ def _checked(call: Call, queue: str) -> Call:
             raise MessageError(f"it has {link}; a worker sends nothing in the name of others")
     if call.task in _STEPS:
         return Call(call.task, [_job_id(call)], {}, {name: obeyed[name] for name in ("id", "argsrepr", "kwargsrepr")})
+    if "self" in call.kwargs:
+        raise MessageError("it has an argument self, which Celery keeps for itself")
+    if call.task == REFUSE:
+        _check_refusal(call)
     return Call(call.task, call.args, call.kwargs, obeyed)
+
+
+def _check_refusal(call: Call) -> None:
+    fields = call.kwargs
+    sound = isinstance(fields.get("reason"), str) and isinstance(fields.get("arguments"), dict)
+    if call.args or len(fields) != 2 or not sound:
+        raise MessageError("a refusal has a reason and arguments, and nothing else")
 
 
 def _job_id(call: Call) -> str:

@@ -85,6 +85,8 @@ def _summary(beat: Beat) -> Text:
         text.append("   ").append(f"{share:.0%}", style="bold").append(" of fields escalated")
     if beat.sight.dead_letters:
         text.append(f"   {beat.sight.dead_letters} dead letters: docroute dead list", style="red")
+    if beat.sight.aside_messages:
+        text.append(f"   {beat.sight.aside_messages} messages put aside: docroute dead list --messages", style="red")
     return text
 
 

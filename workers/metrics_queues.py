@@ -21,6 +21,7 @@ COUNTERS = {
     "expired": ("docroute_leases_expired", "Steps whose worker fell silent, given to another."),
     "retried": ("docroute_retries", "Steps that failed for now and were tried again."),
     "dead": ("docroute_jobs_died", "Jobs that failed for good and became dead letters."),
+    "put_aside": ("docroute_messages_put_aside", "Messages that no worker could act on, put aside."),
     "webhooks_failed": ("docroute_webhook_failures", "Notifications that were given up."),
 }
 
@@ -87,6 +88,7 @@ def _of_jobs(sight: ServiceSight) -> Iterator[Metric]:
     yield _gauge("docroute_dead_letters", "Jobs on the dead-letter list.", sight.dead_letters)
     lost = "Whether the broker came back empty; also before a service's first submission."
     yield _gauge("docroute_broker_without_epoch", lost, not sight.has_epoch)
+    yield _gauge("docroute_messages_aside", "Messages that were put aside and are kept.", sight.aside_messages)
     yield _gauge("docroute_webhooks_dead", "Notifications that were given up and are kept.", sight.dead_webhooks)
     if sight.escalation_share is not None:
         share = sight.escalation_share

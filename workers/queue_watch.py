@@ -8,9 +8,10 @@ from typing import Any
 import redis
 
 from router.errors import StoreError
-from workers.broker import broker_address, connect
+from workers.broker import Server, broker_address, connect
 from workers.broker_errors import broker_problem
 from workers.jobs import STAGES, Priority, Stage, State
+from workers.quarantine import Quarantine
 from workers.queue_depth import BrokerQueues, Unacked
 from workers.service_settings import BrokerSettings
 from workers.store import Store
@@ -34,6 +35,7 @@ class ServiceSight:
     statistics: dict[str, float]
     dead_letters: int
     dead_webhooks: int
+    aside_messages: int = 0
     has_epoch: bool = True
 
     @property
@@ -49,6 +51,7 @@ class QueueWatch:
     def __init__(self, broker: BrokerSettings, store: Store) -> None:
         self._store = store
         self._queues = BrokerQueues(broker)
+        self._quarantine = Quarantine(Server(broker, TIMEOUT_S))
         self._address = broker_address(broker)
         self._client = connect(broker, TIMEOUT_S)
 
@@ -67,12 +70,14 @@ class QueueWatch:
             statistics=store.statistics(),
             dead_letters=store.dead_count(),
             dead_webhooks=store.dead_webhook_count(),
+            aside_messages=self._quarantine.count(),
             has_epoch=store.epoch() is not None,
         )
 
     def close(self) -> None:
         """Close the connections of its own."""
         self._queues.close()
+        self._quarantine.close()
         self._client.close()
 
     def _memory_bytes(self) -> int:

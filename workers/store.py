@@ -21,8 +21,8 @@ from workers.store_webhooks import WebhookStore
 Order = Literal["newest", "oldest", "least_confident"]
 READABLE: frozenset[State] = frozenset({"done", "done_with_gaps", "needs_review"})
 """The final states of jobs that have a result."""
-STATISTICS = ("late", "expired", "retried", "dead", "webhooks_failed")
-"""The counters that stores keep themselves."""
+STATISTICS = ("late", "expired", "retried", "dead", "webhooks_failed", "put_aside")
+"""The counters that are never absent: those of stores, and of messages that were put aside."""
 RISKS_KEPT = 5000
 
 

@@ -56,8 +56,8 @@ class CheckedQoS(kombu_redis.QoS):  # type: ignore[misc]
         with channel.conn_or_acquire(client) as client:
             kept = client.hget(self.unacked_key, name)
             raw, queue = noted_message(kept or b"")
-            incoming = channel.check(raw, queue, 0) if kept else None
-            if incoming is None or incoming.payload is None:
+            incoming = None if kept is None else channel.check(raw, queue, 0)
+            if incoming is None or incoming.payload is None or not incoming.task:
                 channel.put_aside_noted(name, raw, queue, incoming)
                 return
             target = channel._q_for_pri(queue, _priority(raw))
@@ -69,9 +69,13 @@ class CheckedChannel(kombu_redis.Channel):  # type: ignore[misc]
     """A channel that gives Celery no malformed message."""
 
     QoS = CheckedQoS
-    door: str | None = None
-    from_transport_options = (*kombu_redis.Channel.from_transport_options, "door")
     _in_hand: ClassVar[deque[Entry]] = deque(maxlen=MOST_IN_HAND)
+
+    @cached_property
+    def door(self) -> str | None:
+        """The name of what checks; None where nothing does."""
+        named: str | None = self.connection.client.transport_options.get("door")
+        return named
 
     @cached_property
     def check(self) -> Callable[[bytes, str, int], Incoming]:
@@ -85,7 +89,8 @@ class CheckedChannel(kombu_redis.Channel):  # type: ignore[misc]
             with self.conn_or_acquire() as client:
                 client.zrem(self.unacked_index_key, tag)
             return
-        self._put_aside(make_entry(raw, queue, incoming.reason, incoming.sender, incoming.task, tag))
+        reason = incoming.reason or "a note says that a worker has it, for a queue that is none of the service's"
+        self._put_aside(make_entry(raw, queue, reason, incoming.sender, incoming.task, tag))
 
     def put_aside_held(self, message: Any, reason: str) -> None:
         """Put a message aside that this worker has; raise `redis.RedisError`."""
