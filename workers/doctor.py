@@ -14,6 +14,7 @@ from workers.broker import Server, broker_address
 from workers.checks import Check, fail
 from workers.doctor_blobs import check_deletion, check_epoch
 from workers.doctor_broker import check_broker
+from workers.doctor_decoders import check_decoders
 from workers.doctor_failover import check_failover
 from workers.doctor_local import check_blobs, check_decisions, check_lanes, check_schemas, check_sources, check_webhooks
 from workers.doctor_queues import check_dead, check_messages, check_queues
@@ -36,6 +37,7 @@ def examine(settings: Settings) -> list[Check]:
         ("sources", lambda: check_sources(settings.service.sources)),
         ("webhooks", lambda: check_webhooks(settings.service.webhooks)),
         ("schemas", lambda: check_schemas(settings.service.schemas)),
+        ("decoders", check_decoders),
         ("confidence", lambda: check_decisions(settings)),
     )
     for name, checks in local:
