@@ -210,6 +210,15 @@ def test_cancelled_jobs_are_told_apart_from_failed_ones(docroute, paths):
     assert "cancelled " in err
 
 
+def test_jobs_that_had_ended_before_give_no_rate(docroute, settings, paths):
+    ids = ids_of(docroute("submit", *paths)[1])
+    work(settings)
+    code, _, err = docroute("wait", *ids, "--json")
+    assert code == 0, err
+    assert "3 documents" in err
+    assert "documents an hour" not in err
+
+
 def test_an_ended_job_cannot_be_cancelled(docroute, settings, paths):
     (job_id,) = ids_of(docroute("submit", paths[0])[1])
     work(settings)

@@ -40,6 +40,12 @@ def test_a_line_is_one_json_object_with_time_level_logger_and_message(written):
     assert "job" not in line
 
 
+def test_what_a_terminal_would_obey_is_escaped(written):
+    LOG.info("a\x9b31m\u202eb")
+    assert "\\u009b31m\\u202e" in written.getvalue()
+    assert lines(written)[0]["message"] == "a\x9b31m\u202eb"
+
+
 def test_every_line_within_a_step_names_its_job_and_stage(written):
     with job_context("j1", "deep"):
         LOG.warning("slow")

@@ -35,7 +35,8 @@ def wait_for(
     timeout_s: float | None = None,
 ) -> Tally:
     """Show and write each job's result as it ends, and return the counts; jobs that have not ended count as failed."""
-    started = time.perf_counter()
+    started, began_at = time.perf_counter(), client.store.now()
+    ended_before = False
     stdout = output_console()
     if shown and stdout.is_terminal:
         stdout = stderr  # one terminal: tables must go above the moving bar
@@ -49,12 +50,13 @@ def wait_for(
         try:
             for job in _as_finished(client, job_ids, timeout_s, stderr):
                 outputs.take(job, job_line(job, client.result))
+                ended_before |= job.finished_at is not None and job.finished_at < began_at
                 bar.update(task, advance=1, description=escaped(Path(document_name(job)).name))
         except KeyboardInterrupt:
             stderr.print("[dim]no longer waiting; the jobs go on, and docroute list shows them[/dim]")
             raise
     tally = outputs.tally
-    summary = tally.line(time.perf_counter() - started) + (f"; wrote {out}" if out else "")
+    summary = tally.line(time.perf_counter() - started, rated=not ended_before) + (f"; wrote {out}" if out else "")
     stderr.print(summary, soft_wrap=True, markup=False)
     missing = len(set(job_ids)) - tally.documents
     if missing:

@@ -84,8 +84,8 @@ class Tally:
         """Share of all fields that review sent to the deep lane."""
         return self.escalated / self.fields if self.fields else 0.0
 
-    def line(self, elapsed_s: float) -> str:
-        """Return the summary in one line."""
+    def line(self, elapsed_s: float, rated: bool = True) -> str:
+        """Return the summary in one line, with a rate where that many documents were read in that time."""
         parts = [_count(self.documents, "document")]
         if self.failed:
             parts.append(f"{self.failed} failed")
@@ -96,7 +96,7 @@ class Tally:
         if self.deep_documents:
             parts.append(f"{_count(self.deep_documents, 'document')} straight to the deep lane")
         rate = self.documents / elapsed_s * 3600 if elapsed_s else 0.0
-        return ", ".join(parts) + f" in {elapsed_s:.1f} s ({rate:,.0f} documents an hour)"
+        return ", ".join(parts) + f" in {elapsed_s:.1f} s" + (f" ({rate:,.0f} documents an hour)" if rated else "")
 
 
 class _Rate(ProgressColumn):

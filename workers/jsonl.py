@@ -8,12 +8,15 @@ an atomic rename. So `NAME` is always a complete older run or a complete newer o
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from router.errors import SettingsError
 
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
+"""What a terminal or a reader of lines would obey, or nobody sees: controls of C1 and of direction, line separators."""
 JSON_ERRORS = "backslashreplace"
 """How characters that UTF-8 cannot hold are written: as JSON escapes."""
 
@@ -53,5 +56,10 @@ class JsonLines:
 
 
 def dump_line(value: object) -> str:
-    """Return a value as one line of JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """Return a value as one line of JSON; what a terminal would obey is escaped, which no reader of JSON notices."""
+    return escaped(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+
+
+def escaped(text: str) -> str:
+    """Return JSON with the controls that it may hold, though not C0's, as escapes."""
+    return _OBEYED.sub(lambda found: json.dumps(found.group())[1:-1], text)

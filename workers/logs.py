@@ -19,6 +19,7 @@ from typing import TextIO
 
 from router.errors import DocrouteError
 from workers.console import printable
+from workers.jsonl import escaped
 from workers.redact import redact_text
 
 MAX_MESSAGE_CHARS = 2000
@@ -72,7 +73,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = safe_error(record.exc_info[1])
             line["traceback"] = _frames(record.exc_info[1])
-        return json.dumps(line, ensure_ascii=False)
+        return escaped(json.dumps(line, ensure_ascii=False))
 
 
 class PlainLines(logging.Formatter):

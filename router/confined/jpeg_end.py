@@ -15,10 +15,16 @@ _PROGRESSIVE = b"\xff\xc2"
 
 def ended(data: bytes) -> tuple[bytes, bytes]:
     """Return two files that show the same picture if, and only if, nothing but the end mark is missing."""
-    return data + _NOISE + _END, data + _END
+    begun = data.removesuffix(_END[:1])
+    return begun + _NOISE + _END, begun + _END
 
 
-def has_last_scan(data: bytes) -> bool:
+def may_be_whole(data: bytes) -> bool:
+    """Return whether the end mark is missing, or its second half, and the last scan is one that a file can end with."""
+    return not data.endswith(_END) and _has_last_scan(data)
+
+
+def _has_last_scan(data: bytes) -> bool:
     """Return whether the last scan brings its coefficients' last bit, as a progressive file's last one does."""
     at = data.rfind(_SCAN)
     last = at + 1 + int.from_bytes(data[at + 2 : at + 4], "big")

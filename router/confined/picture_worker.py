@@ -141,8 +141,8 @@ class Reader:
         """Decode the picture and return it with what is to be noted."""
         try:
             return _decoded(image, draft), ()
-        except OSError as exc:
-            if self._media_type != JPEG or "truncated" not in str(exc) or not jpeg_end.has_last_scan(self._data):
+        except OSError:
+            if self._media_type != JPEG or not jpeg_end.may_be_whole(self._data):
                 raise
             image.close()
             image.im = None  # type: ignore[assignment]

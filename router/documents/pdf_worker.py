@@ -156,6 +156,10 @@ def _check_box(page: Any, number: int) -> None:
     box = page.get_mediabox(fallback_ok=False)
     if box is not None and not (abs(box[2] - box[0]) > 0 and abs(box[3] - box[1]) > 0):
         raise PageError("corrupt", f"page {number} has zero size; print the PDF to a new file")
+    if not all(page.get_size()):
+        raise PageError(
+            "corrupt", f"page {number} shows nothing: its CropBox lies off the page; print the PDF to a new file"
+        )
 
 
 def _affine(page: Any) -> list[float]:
