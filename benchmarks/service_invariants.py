@@ -17,8 +17,9 @@ from workers.blobs import Blobs
 from workers.jobs import Event, Job
 from workers.store import READABLE, Store
 
-ENDINGS = ("finished", "failed", "cancelled", "dead")
+ENDINGS = ("finished", "failed", "cancelled", "dead", "recovered")
 ENDS_OF_ATTEMPTS = {*ENDINGS, "advanced", "retried", "expired"}
+_CREATIONS = {"created", "recovered"}
 _BATCH = 500
 
 
@@ -70,12 +71,12 @@ def _log_problems(job: Job, events: Sequence[Event], max_attempts: int) -> Itera
     if not job.is_final:
         yield f"not ended, in {job.stage}; {[event.kind for event in events]}"
         return
-    if not events or events[0].kind != "created" or kinds["created"] != 1:
+    if not events or events[0].kind not in _CREATIONS or kinds["created"] + kinds["recovered"] != 1:
         yield "its log does not begin with the one creation"
     endings = [event.kind for event in events if event.kind in ENDINGS]
     if len(endings) - kinds["revived"] != 1:
         yield f"it ended {len(endings)} times: {endings}"
-    if (job.state in READABLE) != (endings[-1:] == ["finished"]):
+    if endings[-1:] != ["recovered"] and (job.state in READABLE) != (endings[-1:] == ["finished"]):
         yield f"its log ends with {endings[-1:]}"
     yield from _attempt_problems(events, max_attempts)
 
