@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from steps_world import NO_NUMBER, SURE
 from valkey_server import ValkeyServer
-from worker_processes import PATIENT, Start, page, run_first, wait_for
+from worker_processes import PATIENT, Start, page, shifted_clock, wait_for
 
 from benchmarks.tcp_proxy import TcpProxy
 from router.errors import StoreError
@@ -139,8 +138,3 @@ def test_workers_whose_clocks_differ_by_an_hour_do_each_job_once(service: Start,
     assert s.store.statistics()["expired"] == s.store.statistics()["retried"] == 0
     assert {s.kinds(f"job{number}").count("started") for number in range(DOCUMENTS)} == {3}
     s.assert_sound(DOCUMENTS)
-
-
-def shifted_clock(folder: Path, seconds: float) -> str:
-    """Make a folder for PYTHONPATH by which a process's clock is wrong."""
-    return run_first(folder, f"import time\nright = time.time\ntime.time = lambda: right() + {seconds}")

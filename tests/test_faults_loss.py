@@ -7,9 +7,8 @@ import sys
 
 import pytest
 from steps_world import SURE
-from test_faults_broker import shifted_clock
 from valkey_server import ValkeyServer
-from worker_processes import Start, page, wait_for
+from worker_processes import Start, page, shifted_clock, wait_for
 
 from workers.deep_check import DeepCheck
 from workers.jobs import STAGES

@@ -1,6 +1,7 @@
 """The transport's notes of messages that a worker has, on a real server."""
 
 import contextlib
+import time
 
 import pytest
 import redis
@@ -86,3 +87,19 @@ def test_a_channel_with_tls_that_would_verify_nothing_does_not_connect():
     use_repaired_transport()
     with Connection("rediss://127.0.0.1:1/0") as connection, pytest.raises(SettingsError, match="must verify"):
         connection.connect()
+
+
+@pytest.mark.parametrize("days", [-40, 40])
+def test_a_worker_whose_clock_is_off_gives_out_again_only_what_is_old(channel, monkeypatch, days):
+    right = time.time
+    for place in ("time.time", "kombu.transport.redis.time"):
+        monkeypatch.setattr(place, lambda: right() + days * 86400.0)
+    held = take(channel, "q", "1")
+    (at,) = [score for _, score in channel.client.zrange("unacked_index", 0, -1, withscores=True)]
+    assert at == pytest.approx(right(), abs=60)
+    channel.qos.restore_visible(interval=1)
+    assert channel.client.llen("q") == 0
+    channel.client.zadd("unacked_index", {held.delivery_tag: right() - channel.visibility_timeout - 60})
+    channel.qos.restore_visible(interval=1)
+    assert channel.client.llen("q") == 1
+    channel.client.delete("q", "unacked", "unacked_index")

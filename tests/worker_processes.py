@@ -56,6 +56,11 @@ def run_first(folder: Path, lines: str) -> str:
     return str(folder)
 
 
+def shifted_clock(folder: Path, seconds: float) -> str:
+    """Make a folder for PYTHONPATH by which a process's clock is wrong."""
+    return run_first(folder, f"import time\nright = time.time\ntime.time = lambda: right() + {seconds}")
+
+
 def children_of(process: subprocess.Popen[bytes]) -> list[int]:
     """The processes that a worker's pool has begun."""
     return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]

@@ -32,6 +32,7 @@ from workers.redact import redact_text, redact_url
 from workers.service_settings import BlobSettings
 
 ORIGINALS, RESULTS, EXTRACTIONS = "originals", "results", "extractions"
+PROBES = "probe"
 BATCH = 500
 _ID = re.compile(r"[0-9a-f]{64}")
 _KIND = re.compile(r"[a-z][a-z_]{0,30}")
@@ -215,7 +216,7 @@ class Blobs:
     def check(self) -> None:
         """Write, read and delete a small blob; raise `BlobError` naming what does not work."""
         data = secrets.token_bytes(64)
-        blob = self.put_bytes("probe", secrets.token_hex(8), data)
+        blob = self.put_bytes(PROBES, secrets.token_hex(8), data)
         try:
             if self.get_bytes(blob) != data:
                 raise BlobError(f"{self.place} does not give back what was written")

@@ -7,7 +7,6 @@ set. All names carry the prefix of the settings.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -62,14 +61,16 @@ class BrokerQueues:
             pipe.zrange(self._prefix + _UNACKED_TIMES, 0, 0, withscores=True)
 
         count, oldest = self._read(ask)
-        return Unacked(int(count), max(0.0, time.time() - float(oldest[0][1])) if oldest else None)
+        return Unacked(int(count), max(0.0, self._now() - float(oldest[0][1])) if oldest else None)
 
     def held_jobs(self, stage: Stage, within_s: float) -> set[str]:
         """Return the ids of jobs whose message for a stage a worker took in the last `within_s` seconds and holds."""
 
+        now = self._now()
+
         def ask(pipe: Any) -> None:
             pipe.hgetall(self._prefix + _UNACKED)
-            pipe.zrangebyscore(self._prefix + _UNACKED_TIMES, time.time() - within_s, "+inf")
+            pipe.zrangebyscore(self._prefix + _UNACKED_TIMES, now - within_s, "+inf")
 
         messages, tags = self._read(ask)
         held = (noted_message(messages[tag].encode()) for tag in tags if tag in messages)
@@ -87,6 +88,10 @@ class BrokerQueues:
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
+
+    def _now(self) -> float:
+        (clock,) = self._read(lambda pipe: pipe.time())
+        return float(clock[0]) + float(clock[1]) / 1e6
 
     def _list(self, stage: Stage, step: int) -> str:
         return self._prefix + stage + (f"{_SEPARATOR}{step}" if step else "")

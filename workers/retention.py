@@ -12,7 +12,7 @@ from functools import partial
 
 from router.errors import PurgeRefusedError
 from workers.blob_storage import TRASH
-from workers.blobs import EXTRACTIONS, ORIGINALS, RESULTS, Blobs, original_blob
+from workers.blobs import EXTRACTIONS, ORIGINALS, PROBES, RESULTS, Blobs, original_blob
 from workers.clocks import trusted_now
 from workers.epoch import epoch_problem
 from workers.job_record import REQUESTS
@@ -49,7 +49,7 @@ class Retention:
         now = trusted_now(self._store, self._blobs, self._clock)
         before = now - max(self._settings.finished_s, self._settings.dead_s)
         moved = self._paced(ORIGINALS, partial(self._blobs.purge, ORIGINALS, before, self._originals()))
-        for kind in (EXTRACTIONS, RESULTS, REQUESTS):
+        for kind in (EXTRACTIONS, RESULTS, REQUESTS, PROBES):
             moved += self._paced(kind, partial(self._blobs.purge, kind, before, self._of_jobs))
         removed = self._paced(TRASH, partial(self._blobs.empty_trash, now - self._settings.trash_s))
         self._blobs.clear_unfinished(now - UNFINISHED_S)

@@ -22,7 +22,7 @@ from workers.webhooks import Notifier
 
 BATCH = 500
 BLOBS_EVERY_S = 3600.0
-EPOCH_EVERY_S = 20.0
+EPOCH_EVERY_S = 5.0
 _WEBHOOKS_AT_ONCE = 16
 
 

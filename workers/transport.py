@@ -13,6 +13,9 @@ moment, and costs no trip of its own; a message whose note a dying worker leaves
 
 Told nothing of certificates, kombu takes any. Here a channel with TLS that would not verify does not connect.
 
+The note says when a worker took the message. Here that is the server's time, by which all workers judge its age: by
+their own clocks, one that is ahead would give out again what others work on.
+
 For every single command kombu makes a new client object, which costs more than the command. Here a channel keeps one.
 """
 
@@ -29,6 +32,7 @@ from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 
 from router.errors import SettingsError
+from workers.server_clock import ServerClock
 from workers.transport_checks import CheckedChannel, CheckedQoS
 
 _NAME = "workers.transport:Transport"
@@ -52,6 +56,7 @@ class QoS(CheckedQoS):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._done: list[str] = []
+        self._clock = ServerClock()
         self._removal_is_due = False
 
     def append(self, message: Any, delivery_tag: str) -> None:
@@ -60,7 +65,7 @@ class QoS(CheckedQoS):
         kept = json.dumps([message._raw, where["exchange"], where["routing_key"]])
         try:
             with self.pipe_or_acquire() as pipe:
-                pipe.zadd(self.unacked_index_key, {delivery_tag: time.time()})
+                pipe.zadd(self.unacked_index_key, {delivery_tag: time.time() - self._ahead_s()})
                 pipe.hset(self.unacked_key, delivery_tag, kept)
                 self._remove(pipe, done).execute()
         except redis.OutOfMemoryError:
@@ -97,6 +102,15 @@ class QoS(CheckedQoS):
             self.remove_done()
         super().restore_unacked_once(*args, **options)
 
+    @property
+    def visibility_timeout(self) -> float:
+        """How old by this machine's clock a note is whose message is given out again; notes have the server's times."""
+        return float(self.channel.visibility_timeout) + self._ahead_s()
+
+    def _ahead_s(self) -> float:
+        with self.channel.conn_or_acquire() as client:
+            return self._clock.ahead_s(client.time)
+
     def _take_done(self) -> list[str]:
         done = self._done[:]
         del self._done[: len(done)]  # what another thread adds meanwhile stays
@@ -111,7 +125,7 @@ class QoS(CheckedQoS):
     def _note(self, kept: str, delivery_tag: str) -> None:
         keys = [self.channel.global_keyprefix + key for key in (self.unacked_index_key, self.unacked_key)]
         with self.channel.conn_or_acquire() as client:
-            client.eval(_NOTE, 2, *keys, delivery_tag, time.time(), kept)
+            client.eval(_NOTE, 2, *keys, delivery_tag, time.time() - self._ahead_s(), kept)
 
 
 class _Pushes:
