@@ -32,6 +32,7 @@ from rich.table import Table
 
 from backends.base import ExtractionRequest
 from backends.ocr.backend import DEEP_COST, OcrLane
+from backends.ocr.layer_check import LayerCheck
 from backends.ocr.reading import OcrReader
 from benchmarks.readings import images_of
 from benchmarks.speed_memory import long_pdf_memory
@@ -84,7 +85,7 @@ def schema_of(path: Path) -> str:
 
 def extract(opened: OpenedDocument, schema: str, reader: OcrReader, thorough: bool = False) -> None:
     """Read one opened document with a lane."""
-    lane = OcrLane("ocr-deep" if thorough else "ocr-fast", thorough, reader)
+    lane = OcrLane("ocr-deep" if thorough else "ocr-fast", thorough, reader, check=LayerCheck())
     lane.extract(ExtractionRequest(opened.document, opened, builtin(schema), "deep" if thorough else "fast"))
 
 

@@ -14,11 +14,10 @@ from router.amounts import find_amounts, find_currency, parse_amount
 from router.booleans import parse_boolean
 from router.dates import find_dates, parse_date
 from router.periods import parse_period
+from router.printable import printed
 from router.types import FieldKind
 
 __all__ = ["Normalised", "find_amounts", "find_currency", "find_dates", "fold", "normalise"]
-
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,7 @@ def normalise(kind: FieldKind, raw: str, day_first: bool = True, values: Sequenc
 
 def clean(raw: str) -> str:
     """Return NFC text with white space collapsed and invisible characters removed."""
-    visible = "".join(c for c in raw if c.isspace() or unicodedata.category(c) not in _INVISIBLE)
-    return " ".join(unicodedata.normalize("NFC", visible).split())
+    return " ".join(unicodedata.normalize("NFC", printed(raw)).split())
 
 
 def fold(text: str) -> str:

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from router.printable import Printed
+
 Tier = Literal["fast", "deep"]
 FieldKind = Literal["text", "date", "period", "amount", "identifier", "boolean", "enum", "table"]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -33,13 +35,17 @@ class Frozen(BaseModel):
 class Word(Frozen):
     """A piece of text on a page; `confidence` is None where the source gives none (a PDF text layer says 1.0)."""
 
-    text: str
+    text: Printed
     polygon: Polygon
     confidence: Unit | None = None
 
 
 class Page(Frozen):
-    """One page: size in pixels as rendered, and the words of its text layer (empty for a scan)."""
+    """One page: size in pixels as rendered, and the words of its text layer (empty for a scan).
+
+    `doubted`: a value among these words is believed when the page's picture shows it. Words whose confidence is None
+    are not drawn themselves, or not whole: they are somebody's claim about a picture.
+    """
 
     number: int = Field(ge=1)
     width_px: int = Field(ge=1)
@@ -47,6 +53,7 @@ class Page(Frozen):
     dpi: float | None = None
     words: tuple[Word, ...] = ()
     blank: bool = False
+    doubted: bool = False
 
 
 class Document(Frozen):
@@ -117,8 +124,8 @@ class Provenance(Frozen):
 class Cell(Frozen):
     """One cell of a table row; `value` is normalised by the column's kind, `raw` is what stands on the page."""
 
-    raw: str
-    value: str
+    raw: Printed
+    value: Printed
     confidence: Unit | None = None
     page: int | None = None
     polygon: Polygon | None = None
@@ -133,8 +140,8 @@ class FieldValue(Frozen):
     """
 
     name: str
-    raw: str | None = None
-    value: str | None = None
+    raw: Printed | None = None
+    value: Printed | None = None
     confidence: Unit | None = None
     present: bool = True
     page: int | None = None
@@ -155,13 +162,15 @@ class Extraction(Frozen):
     """What one lane read: one value for each field it was asked for.
 
     `schema_name` is the schema that was used, which `auto` leaves to the lane. `finish_reason`: stop, length,
-    repetition, deadline, cancelled, refusal, or error where an answer held no field at all.
+    repetition, deadline, cancelled, refusal, or error where an answer held no field at all. `disbelieved` holds, by
+    page, why a text layer was not used, in words.
     """
 
     document_id: str
     tier: Tier
     schema_name: str
     fields: dict[str, FieldValue]
+    disbelieved: dict[int, str] = {}
     finish_reason: str = "stop"
     prompt_tokens: int | None = None
     completion_tokens: int | None = None

@@ -42,7 +42,7 @@ def score(
     failed = 0
     for path in found.paths:
         try:
-            with read_file(path, settings.limits) as opened:
+            with read_file(path, settings.limits, settings.text_layer) as opened:
                 points, route = intake(opened.document, opened, lanes, policy)
         except DocrouteError as exc:
             failed += 1

@@ -71,8 +71,7 @@ class DocumentWorker:
         return read
 
     def _read(self, path: Path, lanes: Lanes, decisions: Decisions, started: float) -> Outcome:
-        limits = self.settings.limits
-        with read_file(path, limits) as opened:
+        with read_file(path, self.settings.limits, self.settings.text_layer) as opened:
             result = process_document(
                 opened.document, opened, self.schema, lanes, decisions, self.tier, dt.date.today()
             )

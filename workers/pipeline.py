@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from backends.base import ExtractionRequest, Lane
+from router.believed import believed, disbelieved_by
 from router.decisions import Decisions
 from router.errors import BackendError, ExtractionError, RetryableError
 from router.merge import merge_extractions, status_of
@@ -188,6 +189,7 @@ def finish(
     today: dt.date | None = None,
 ) -> Result:
     """Return the merged result of the readings; one of them must be there."""
+    document = believed(document, disbelieved_by(readings.fast, readings.deep))
     with times.measure("merge"):
         weights = decisions.weights
         merged = merge_extractions(readings.fast, readings.deep, schema, weights, document.pages, today)
@@ -222,6 +224,7 @@ def _fast_first(work: _Work, score: ComplexityScore, chosen: Route, may_escalate
             raise
         return _stand_in(work, score, chosen, "deep", exc)
     schema = used_schema(work.schema, fast)
+    document = believed(document, fast.disbelieved)
     if not may_escalate:
         return _finished(work, schema, score, chosen, Readings(fast=fast))
     with times.measure("review"):

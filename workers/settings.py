@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
-from router.documents import Limits
+from router.documents import Limits, TextLayer
 from router.errors import SettingsError
 from router.types import Frozen, Tier, Unit
 from workers.service_settings import ServiceSettings
@@ -71,6 +71,8 @@ class Settings(Frozen):
     """Worker processes; None is one for each CPU this process may use."""
     document_timeout_s: Annotated[float, Field(gt=0)] = 600.0
     """A document that takes longer fails, and its worker process is replaced."""
+    text_layer: TextLayer = "auto"
+    """How far words of a PDF's text layer are believed: as the page shows them (auto), always, or never."""
     limits: Limits = Field(default_factory=Limits)
     lanes: LaneSettings = LaneSettings()
     policy: PolicySettings = PolicySettings()

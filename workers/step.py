@@ -58,8 +58,10 @@ class Step:
         """Open the original; raise `DocumentError` or `BlobError`."""
         with self.times.measure("open"):
             data = self.runtime.blobs.open_original(self.job.spec.document_id)
-            uri, limits = self.job.spec.uri, self.runtime.settings.limits
-            opened = open_document(data, uri, limits, self.data.picture, self.data.notes)
+            settings, found = self.runtime.settings, self.data
+            opened = open_document(
+                data, self.job.spec.uri, settings.limits, found.picture, found.notes, settings.text_layer
+            )
         with opened:
             yield opened
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
+from router.believed import believed, disbelieved_by
 from router.errors import BlobError, BlobMissingError
 from router.policy import Review
 from router.schema import Schema
@@ -36,7 +37,7 @@ def fast(step: Step) -> Ending:
         if not step.may_stand_in:
             return finished(step, opened.document, schema, Readings(fast=reading, gap=step.data.gap))
         with times.measure("review"):
-            risky = _review(step, reading, schema, opened.document.pages)
+            risky = _review(step, reading, schema, believed(opened.document, reading.disbelieved).pages)
         going = _escalate(step, risky, schema)
         if going.fields:
             return _to_deep(step, reading, risky, going)
@@ -49,11 +50,12 @@ def deep(step: Step) -> Ending:
     """Return the result with the deep lane's reading of the named fields, or of all."""
     reading, risky, gap = _left_by_fast(step)
     with step.opened() as opened:
+        document = believed(opened.document, disbelieved_by(reading))
         asked, fields = step.schema, step.data.fields if reading else ()
         if reading is not None:
-            asked, fields = deep_question(opened.document, asked, reading, fields)
+            asked, fields = deep_question(document, asked, reading, fields)
         with step.times.measure("deep"):
-            deep_reading = deep_step(opened.document, opened, asked, step.runtime.lane("deep"), fields)
+            deep_reading = deep_step(document, opened, asked, step.runtime.lane("deep"), fields)
         schema = used_schema(asked, deep_reading)
         again = answered_review(risky, schema) if risky else None
         readings = Readings(fast=reading, deep=deep_reading, review=again, gap=gap)

@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from router.documents.blank import ink_marks, is_blank
 from router.documents.decoder_process import DecoderProcess
+from router.documents.layer_ink import Gray
 from router.documents.limits import Limits
 from router.documents.pdf_process import POOL
 from router.documents.pdf_text import CHARACTER, covers_marks, words
+from router.documents.text_layer import INK_DPI, TextLayer, seen_words, unseen_note
 from router.errors import CorruptDocumentError, EmptyDocumentError, LimitExceededError
 from router.types import Page, Rgb, Word
 
@@ -31,10 +34,10 @@ _FEW_WORDS = 20
 class PdfPages:
     """The pages of one PDF: `pages` holds sizes, words and blank flags, `image` renders one of them."""
 
-    notes: tuple[str, ...] = ()
-
-    def __init__(self, data: bytes, limits: Limits) -> None:
+    def __init__(self, data: bytes, limits: Limits, text_layer: TextLayer = "auto") -> None:
         check_complete(data)
+        self._text_layer = text_layer
+        self._unseen: dict[int, int] = {}
         self._data = data
         self._id = hashlib.sha256(data).hexdigest()
         self._limits = limits
@@ -44,11 +47,17 @@ class PdfPages:
         self._check_count()
         self.pages = tuple(self._inspect())
         self._opening_ends = math.inf
+        self.notes: tuple[str, ...] = (unseen_note(self._unseen),) if self._unseen else ()
 
     def image(self, number: int) -> Rgb:
         """Return page `number` (from 1) at the size that `pages` tells; raise `DocumentError`."""
         page = self.pages[number - 1]
         return self._render(number, page.width_px, page.height_px)
+
+    def gray(self, number: int, dpi: float) -> Gray:
+        """Return page `number` in grey, shape (height, width), with at most so many dots an inch; raise as `image`."""
+        page = self.pages[number - 1]
+        return self._pixels(number, *_shrunk(page.width_px, page.height_px, page.dpi or dpi, dpi), gray=True)[0]
 
     def close(self) -> None:
         """End workers that hold this document; others stay for the next one."""
@@ -118,6 +127,7 @@ class PdfPages:
         width, height, dpi = render_size(number, width_pt, height_pt, self._limits)
         if len(found) > self._limits.max_words_page:
             raise LimitExceededError(f"page {number} has {len(found)} words; raise max_words_page")
+        found = self._seen(number, found, width, height, dpi) if found and self._text_layer != "trust" else found
         blank = False
         if len(found) < _FEW_WORDS:
             shrink = min(1.0, _PREVIEW_SIDE_PX / max(width, height))
@@ -125,17 +135,43 @@ class PdfPages:
             # a scan with a printed stamp has a text layer that leaves out nearly everything
             found = found if covers_marks(found, ink_marks(preview)) else ()
             blank = not found and is_blank(preview)
-        return Page(number=number, width_px=width, height_px=height, dpi=dpi, words=found, blank=blank)
+        doubted = bool(found) and self._text_layer == "auto"
+        return Page(number=number, width_px=width, height_px=height, dpi=dpi, words=found, blank=blank, doubted=doubted)
+
+    def _seen(self, number: int, found: tuple[Word, ...], width: int, height: int, dpi: float) -> tuple[Word, ...]:
+        """Return the words that can be seen, none where the text layer is to be ignored."""
+        if self._text_layer == "ignore":
+            return ()
+        small = _shrunk(width, height, dpi, INK_DPI)
+        draws = any(word.confidence is not None for word in found)
+        drawn, *bare = self._pixels(number, *small, gray=True, bare=draws)
+        kept = seen_words(found, drawn, bare[0] if bare else drawn, height / dpi * 72)
+        if len(kept) < len(found):
+            self._unseen[number] = len(found) - len(kept)
+        return kept
 
     def _render(self, number: int, width: int, height: int) -> Rgb:
-        def call(worker: DecoderProcess) -> Rgb:
-            worker.send(
-                {"op": "render", "page": number, "width_px": width, "height_px": height}, b"", self._patience_s()
-            )
-            payload = worker.receive(self._patience_s())[1]
-            return np.frombuffer(payload, np.uint8).reshape(height, width, 3)
+        return self._pixels(number, width, height)[0]
+
+    def _pixels(
+        self, number: int, width: int, height: int, gray: bool = False, bare: bool = False
+    ) -> list[NDArray[np.uint8]]:
+        """Return the page's picture, and with `bare` a second one without what its text draws."""
+        request = {"op": "render", "page": number, "width_px": width, "height_px": height, "gray": gray, "bare": bare}
+        shape = (height, width) if gray else (height, width, 3)
+
+        def call(worker: DecoderProcess) -> list[NDArray[np.uint8]]:
+            worker.send(request, b"", self._patience_s())
+            payloads = [worker.receive(self._patience_s())[1] for _ in range(2 if bare else 1)]
+            return [np.frombuffer(payload, np.uint8).reshape(shape) for payload in payloads]
 
         return self._ask(f"page {number}", call)
+
+
+def _shrunk(width: int, height: int, dpi: float, wanted_dpi: float) -> tuple[int, int]:
+    """Return a size in pixels at fewer dots an inch."""
+    shrink = min(1.0, wanted_dpi / dpi)
+    return max(1, round(width * shrink)), max(1, round(height * shrink))
 
 
 def check_complete(data: bytes) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from router.printable import is_unseen
 from router.types import Polygon, Word
 
 CHARACTER = np.dtype(
@@ -31,6 +32,7 @@ _GAP_HEIGHTS = 0.6
 """A gap wider than this many character heights parts two words even when the text has no space there."""
 _MAX_LOOSE_HEIGHTS = 4.0
 _WORD_MARGIN = 0.005
+_MAX_KERNING = 0.3
 _FEW_MARKS = 40
 _LIGATURES = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}
 _BAD_CATEGORIES = frozenset({"Cc", "Cn", "Co", "Cs"})
@@ -44,14 +46,15 @@ class _Run:
     text: list[str] = field(default_factory=list)
     box: list[float] = field(default_factory=list)
     last: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    invisible: bool = False
+    unsure: bool = False
 
 
 def words(characters: NDArray[np.void], affine: Sequence[float]) -> tuple[Word, ...]:
     """Return the words of a page in the order of the text layer, or none when the layer is garbage.
 
     `characters` has dtype `CHARACTER`, boxes in points; `affine` holds a,b,e,c,d,f that takes points to page fractions.
-    Text that is drawn invisibly comes from somebody's OCR: its confidence is None, that of visible text is 1.
+    Text that is drawn invisibly comes from somebody's OCR: its confidence is None, that of visible text is 1. So it is
+    for words that run against their letters' order, hold marks that reorder them, or reach over the page's edge.
     """
     if len(characters) == 0 or is_garbage(characters):
         return ()
@@ -98,7 +101,7 @@ def _texts(characters: NDArray[np.void]) -> Iterator[str]:
         elif code in (0x09, 0x0A, 0x0D) or (code <= 0x10FFFF and chr(code).isspace()):
             yield " "
         else:
-            yield "" if _is_bad(code) else chr(code)
+            yield "" if _is_bad(code) or is_unseen(chr(code)) else chr(code)
 
 
 def _runs(characters: NDArray[np.void]) -> Iterator[_Run]:
@@ -112,13 +115,16 @@ def _runs(characters: NDArray[np.void]) -> Iterator[_Run]:
         if text == "":
             if run is not None and _is_high_surrogate(code):
                 run.last = box
+            elif run is not None:
+                run.unsure = True
             continue
         if run is not None and (text == " " or not _continues(run, quadrant, box)):
             yield run
             run = None
         if text != " ":
             run = run or _Run(quadrant)
-            _extend(run, text, box, bool(flags & INVISIBLE))
+            run.unsure = run.unsure or bool(flags & INVISIBLE) or _runs_back(run, box)
+            _extend(run, text, box)
     if run is not None:
         yield run
 
@@ -155,10 +161,19 @@ def _continues(run: _Run, quadrant: int, box: tuple[float, float, float, float])
     return gap <= _GAP_HEIGHTS * height and shift <= 0.7 * height
 
 
-def _extend(run: _Run, text: str, box: tuple[float, float, float, float], invisible: bool) -> None:
+def _runs_back(run: _Run, box: tuple[float, float, float, float]) -> bool:
+    """Return whether a character stands before the one that it follows, by more than kerning does."""
+    if not run.box:
+        return False
+    start, end, _, _ = _along(box, run.quadrant)
+    last_start, last_end, _, _ = _along(run.last, run.quadrant)
+    ahead = (start + end - last_start - last_end) / 2 * (1 if run.quadrant in (0, 1) else -1)
+    return ahead < -_MAX_KERNING * max(end - start, last_end - last_start)
+
+
+def _extend(run: _Run, text: str, box: tuple[float, float, float, float]) -> None:
     run.text.append(text)
     run.last = box
-    run.invisible = run.invisible or invisible
     if not run.box:
         run.box = list(box)
         return
@@ -171,14 +186,16 @@ def _extend(run: _Run, text: str, box: tuple[float, float, float, float], invisi
 
 
 def _word(run: _Run, affine: Sequence[float]) -> Word | None:
-    polygon = _polygon(run, affine)
-    if polygon is None:
+    placed = _polygon(run, affine)
+    if placed is None:
         return None
-    return Word(text="".join(run.text), polygon=polygon, confidence=None if run.invisible else 1.0)
+    polygon, whole = placed
+    return Word(text="".join(run.text), polygon=polygon, confidence=None if run.unsure or not whole else 1.0)
 
 
-def _polygon(run: _Run, affine: Sequence[float]) -> Polygon | None:
-    """Return the word's corners clockwise from the top left of the text as it reads; None when it lies off the page."""
+def _polygon(run: _Run, affine: Sequence[float]) -> tuple[Polygon, bool] | None:
+    """Return the word's corners clockwise from the top left of the text as it reads, and whether all of it is on the
+    page; None when its middle lies off it."""
     left, bottom, right, top = run.box
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
     turned = [corners[(index - run.quadrant) % 4] for index in range(4)]
@@ -188,7 +205,8 @@ def _polygon(run: _Run, affine: Sequence[float]) -> Polygon | None:
     if not (0.0 <= centre_x <= 1.0 and 0.0 <= centre_y <= 1.0):
         return None
     clipped = [min(max(value, 0.0), 1.0) for point in points for value in point]
-    return (clipped[0], clipped[1], clipped[2], clipped[3], clipped[4], clipped[5], clipped[6], clipped[7])
+    whole = all(-_WORD_MARGIN <= value <= 1 + _WORD_MARGIN for point in points for value in point)
+    return (clipped[0], clipped[1], clipped[2], clipped[3], clipped[4], clipped[5], clipped[6], clipped[7]), whole
 
 
 def covers_marks(found: Sequence[Word], marks: NDArray[np.float64]) -> bool:

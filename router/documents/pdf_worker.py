@@ -30,6 +30,7 @@ GENERATED, UNMAPPED, INVISIBLE, HYPHEN = 1, 2, 4, 8
 _AFFINE_UNIT = 1_000_000
 _ALARM_SLACK_S = 5
 _MAX_ANNOTATIONS = 1000
+_MAX_FORM_DEPTH = 12
 _ANNOTATIONS_WITH_TEXT = (c.FPDF_ANNOT_WIDGET, c.FPDF_ANNOT_FREETEXT, c.FPDF_ANNOT_STAMP)
 
 
@@ -122,15 +123,36 @@ class Reader:
             yield {"width_pt": width_pt, "height_pt": height_pt, **characters[0]}, characters[1]
 
     def render(self, header: dict[str, Any], _: bytes) -> Iterator[tuple[dict[str, Any], Any]]:
-        """Yield one page as RGB rows without padding."""
-        width, height = header["width_px"], header["height_px"]
+        """Yield one page as rows without padding: RGB, or grey, and then, if `bare`, the same without its text."""
+        width, height, gray = header["width_px"], header["height_px"], header["gray"]
         with self._page(header["page"]) as page:
-            bitmap = pdfium.PdfBitmap.new_native(width, height, c.FPDFBitmap_BGR, rev_byteorder=True, stride=width * 3)
-            bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
-            flags = c.FPDF_ANNOT | c.FPDF_REVERSE_BYTE_ORDER | c.FPDF_RENDER_LIMITEDIMAGECACHE
-            c.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
-        yield {}, memoryview(bitmap.buffer).cast("B")
-        bitmap.close()
+            yield {}, _pixels(page, width, height, gray)
+            if header["bare"]:
+                _hide_text(page)
+                yield {}, _pixels(page, width, height, gray)
+
+
+def _pixels(page: Any, width: int, height: int, gray: bool) -> memoryview:
+    kind, stride = (c.FPDFBitmap_Gray, width) if gray else (c.FPDFBitmap_BGR, width * 3)
+    bitmap = pdfium.PdfBitmap.new_native(width, height, kind, rev_byteorder=not gray, stride=stride)
+    bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
+    flags = c.FPDF_ANNOT | c.FPDF_RENDER_LIMITEDIMAGECACHE | (0 if gray else c.FPDF_REVERSE_BYTE_ORDER)
+    c.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
+    return memoryview(bitmap.buffer).cast("B")
+
+
+def _hide_text(page: Any) -> None:
+    """Let every text of an open page draw nothing, also inside of forms; the document itself stays as it is."""
+    pending = [(c.FPDFPage_GetObject, page.raw, c.FPDFPage_CountObjects(page), 0)]
+    while pending:
+        get, holder, count, depth = pending.pop()
+        for index in range(count):
+            item = get(holder, index)
+            kind = c.FPDFPageObj_GetType(item)
+            if kind == c.FPDF_PAGEOBJ_TEXT:
+                c.FPDFTextObj_SetTextRenderMode(item, c.FPDF_TEXTRENDERMODE_INVISIBLE)
+            elif kind == c.FPDF_PAGEOBJ_FORM and depth < _MAX_FORM_DEPTH:
+                pending.append((c.FPDFFormObj_GetObject, item, c.FPDFFormObj_CountObjects(item), depth + 1))
 
 
 def _flatten(page: Any) -> bool:

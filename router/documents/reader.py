@@ -11,10 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+import cv2
+import numpy as np
+
 from router.documents import sniff
 from router.documents.image import ImagePages
+from router.documents.layer_ink import Gray
 from router.documents.limits import Limits
 from router.documents.pdf import PdfPages
+from router.documents.text_layer import TextLayer
 from router.errors import DocumentError, LimitExceededError
 from router.types import Document, Page, Rgb
 
@@ -62,6 +67,17 @@ class OpenedDocument:
             self._cache.move_to_end(number)
             return self._cache[number]
 
+    def gray(self, number: int, dpi: float) -> Gray:
+        """Return page `number` in grey, shape (height, width), not kept; a PDF's with at most so many dots an inch.
+
+        Raises as `image` does.
+        """
+        with self._lock:
+            kept = self._cache.get(number)
+            if isinstance(self._pages, PdfPages) and kept is None and not self._closed:
+                return self._pages.gray(number, dpi)
+        return np.asarray(cv2.cvtColor(self.image(number), cv2.COLOR_RGB2GRAY), np.uint8)
+
     def _shrink(self) -> None:
         while len(self._cache) > 1 and (
             len(self._cache) > self._limits.max_cached_pages
@@ -87,7 +103,12 @@ class OpenedDocument:
 
 
 def open_document(
-    data: bytes, uri: str, limits: Limits = _DEFAULT, picture: Page | None = None, notes: tuple[str, ...] = ()
+    data: bytes,
+    uri: str,
+    limits: Limits = _DEFAULT,
+    picture: Page | None = None,
+    notes: tuple[str, ...] = (),
+    text_layer: TextLayer = "auto",
 ) -> OpenedDocument:
     """Return the opened document; `uri` is only remembered. Raises `DocumentError`, whose message leaves it out.
 
@@ -97,7 +118,11 @@ def open_document(
     check_bytes(len(data), limits)
     media_type = sniff.media_type(data)
     known = picture if sniff.is_picture(media_type) else None
-    pages: _Pages = PdfPages(data, limits) if media_type == sniff.PDF else ImagePages(data, media_type, limits, known)
+    pages: _Pages
+    if media_type == sniff.PDF:
+        pages = PdfPages(data, limits, text_layer)
+    else:
+        pages = ImagePages(data, media_type, limits, known)
     document = Document(
         id=hashlib.sha256(data).hexdigest(),
         uri=uri,
@@ -109,9 +134,9 @@ def open_document(
     return OpenedDocument(document, pages, limits)
 
 
-def read_file(path: Path, limits: Limits = _DEFAULT) -> OpenedDocument:
+def read_file(path: Path, limits: Limits = _DEFAULT, text_layer: TextLayer = "auto") -> OpenedDocument:
     """Return the document in a regular file; raise `DocumentError` before reading a file that is too large."""
-    return open_document(read_bytes(path, limits), str(path), limits)
+    return open_document(read_bytes(path, limits), str(path), limits, text_layer=text_layer)
 
 
 def read_bytes(path: Path, limits: Limits = _DEFAULT) -> bytes:
