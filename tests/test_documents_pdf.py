@@ -75,7 +75,8 @@ def test_text_that_is_drawn_apart_gives_words_apart() -> None:
 
 def test_a_visible_text_layer_is_certain_and_an_invisible_one_is_not() -> None:
     content = b"BT /F1 24 Tf 72 700 Td (seen) Tj 3 Tr 0 -40 Td (hidden) Tj ET"
-    words, _ = first_page(page_pdf(content))
+    with open_document(page_pdf(content), "x", text_layer="trust") as opened:
+        words = opened.document.pages[0].words
     assert {word.text: word.confidence for word in words} == {"seen": 1.0, "hidden": None}
 
 

@@ -124,10 +124,10 @@ class Reader:
 
     def render(self, header: dict[str, Any], _: bytes) -> Iterator[tuple[dict[str, Any], Any]]:
         """Yield one page as rows without padding: RGB, or grey, and then, if `bare`, the same without its text."""
-        width, height, gray = header["width_px"], header["height_px"], header["gray"]
+        width, height, gray = header["width_px"], header["height_px"], header.get("gray", False)
         with self._page(header["page"]) as page:
             yield {}, _pixels(page, width, height, gray)
-            if header["bare"]:
+            if header.get("bare", False):
                 _hide_text(page)
                 yield {}, _pixels(page, width, height, gray)
 
