@@ -46,8 +46,8 @@ def strip_width_px(word: Word, shape: tuple[int, ...]) -> int:
     """Return how wide a word is in a strip, for a page picture of this shape: what reading it costs goes by that."""
     height, width = shape[:2]
     x1, y1, x2, y2, _, _, x4, y4 = word.polygon
-    along = np.hypot((x2 - x1) * width, (y2 - y1) * height)
-    across = max(1.0, np.hypot((x4 - x1) * width, (y4 - y1) * height))
+    along = float(np.hypot((x2 - x1) * width, (y2 - y1) * height))
+    across = max(1.0, float(np.hypot((x4 - x1) * width, (y4 - y1) * height)))
     return round((along / across + 2 * _SIDE_MARGIN) / (1 + 2 * _END_MARGIN) * _WORD_PX) + _GAP_PX
 
 
