@@ -49,6 +49,14 @@ class TierOption(StrEnum):
     deep = "deep"
 
 
+class TextLayerOption(StrEnum):
+    """Values of `--text-layer`."""
+
+    auto = "auto"
+    trust = "trust"
+    ignore = "ignore"
+
+
 @dataclass
 class _Outputs:
     """Where outcomes go."""
@@ -90,6 +98,9 @@ def run(
     ] = TierOption.auto,
     fast: Annotated[str | None, typer.Option(help="Backend of the fast lane; default: the settings' one.")] = None,
     deep: Annotated[str | None, typer.Option(help="Backend of the deep lane; default: the settings' one.")] = None,
+    text_layer: Annotated[
+        TextLayerOption | None, typer.Option(help="Believe a PDF's own words as the page shows them, always or never.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write results as JSON lines, one document a line.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page to look at.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout instead of tables.")] = False,
@@ -116,7 +127,7 @@ def run(
 
     Exit code: 0 all read, 1 some failed (each named on stderr), 2 wrong usage.
     """
-    settings = _chosen(load_settings(), processes, fast, deep)
+    settings = _chosen(load_settings(), processes, fast, deep, text_layer)
     worker = DocumentWorker(load_schema(schema), settings, tier.value, pictured=report is not None)
     # a wrong setting is told once, before any document
     lanes, _ = create_lanes(settings, tier.value), create_decisions(settings)
@@ -129,10 +140,18 @@ def run(
         raise typer.Exit(1)
 
 
-def _chosen(settings: Settings, processes: int | None, fast: str | None, deep: str | None) -> Settings:
+def _chosen(
+    settings: Settings,
+    processes: int | None,
+    fast: str | None,
+    deep: str | None,
+    text_layer: TextLayerOption | None = None,
+) -> Settings:
     """Return the settings with what the options say otherwise."""
     named = {tier: backend for tier, backend in (("fast", fast), ("deep", deep)) if backend is not None}
     changes: dict[str, object] = {"lanes": settings.lanes.model_copy(update=named)}
+    if text_layer is not None:
+        changes["text_layer"] = text_layer.value
     return settings.model_copy(update=changes | ({} if processes is None else {"processes": processes}))
 
 
