@@ -1,5 +1,6 @@
 """Sentinels named in a URL, whom they are believed, and connections that lead to the master alone."""
 
+import contextlib
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,13 +8,17 @@ from typing import Any
 
 import pytest
 import redis
+import trustme
+from kombu.exceptions import OperationalError
+from tls_proxy import TlsProxy, ca_file, server_context
 from worker_processes import wait_for
 
 from benchmarks.failover_world import NAME, FailoverServers, failover_servers
 from router.errors import SettingsError, StoreError, UnconfirmedError
 from workers import broker as broker_module
-from workers.app import configuration
+from workers.app import configuration, make_app
 from workers.broker import Server, broker_address, broker_url, connect
+from workers.broker_errors import broker_problem
 from workers.broker_sentinel import SentinelGroup, Sentinels, read_group
 from workers.doctor_failover import check_failover
 from workers.jobs import JobSpec
@@ -197,6 +202,35 @@ def test_a_job_that_the_server_lost_is_not_confirmed(servers: FailoverServers) -
     with pytest.raises(UnconfirmedError, match="does not know job job so any more; submit it again"):
         store.confirm("job")
     store.close()
+
+
+def test_sentinels_and_servers_are_verified_over_tls_by_both_clients(
+    servers: FailoverServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, ask = trustme.CA(), Sentinels.discover_master
+    context = server_context(authority, "127.0.0.1")
+    with contextlib.ExitStack() as cleanup:
+        fronts = {node.port: TlsProxy(node.port, context) for node in [*servers.servers, servers.sentinels[0]]}
+        for front in fronts.values():
+            cleanup.callback(front.stop)
+        # the sentinels know the servers by their plain ports
+        monkeypatch.setattr(
+            Sentinels, "discover_master", lambda self, name: ("127.0.0.1", fronts[ask(self, name)[1]].port)
+        )
+        url = f"sentinels://127.0.0.1:{fronts[servers.sentinels[0].port].port}/0?master={NAME}"
+        for trusted in (authority, trustme.CA()):
+            broker = BrokerSettings(url=url, ca_file=ca_file(trusted, tmp_path / "ca.pem"))
+            app = make_app(Settings.model_validate({"service": {"broker": broker.model_dump()}}))
+            with connect(broker) as client, app.connection_for_write() as celery:
+                if trusted is authority:
+                    assert client.ping()
+                    assert celery.default_channel.client.ping()
+                    continue
+                with pytest.raises(redis.ConnectionError) as told:
+                    client.ping()
+                assert "not trusted" in broker_problem(broker_address(broker), told.value)
+                with pytest.raises(OperationalError, match="certificate verify failed"):
+                    celery.ensure_connection(max_retries=1, interval_start=0)
 
 
 # -- the doctor

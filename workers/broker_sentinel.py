@@ -112,11 +112,13 @@ class Sentinels(Sentinel):
         """
         answers: list[dict[str, Any]] = []
         problems: list[str] = []
+        cause: redis.RedisError | None = None
         for sentinel in self.sentinels:
             try:
                 answers.append(cast(dict[str, Any], sentinel.sentinel_master(service_name)))
             except redis.RedisError as exc:
                 problems.append(f"{address_of(sentinel)}: {exc}")
+                cause = cause or exc
             if 2 * len(answers) > len(self.sentinels):
                 break
         latest = max((int(state["config-epoch"]) for state in answers), default=0)
@@ -126,7 +128,9 @@ class Sentinels(Sentinel):
         problems += [
             f"{state['ip']}:{state['port']} is held for dead, and no other is chosen yet" for state in answers[:1]
         ]
-        raise MasterNotFoundError(f"no master {service_name!r}: {'; '.join(problems)}")
+        raise MasterNotFoundError(f"no master {service_name!r}: {'; '.join(problems)}") from (
+            None if answers else cause
+        )
 
 
 class MasterPool(SentinelConnectionPool):

@@ -95,8 +95,7 @@ class Client:
         `BlobError` (disk full), `UnconfirmedError` (too few replicas have it yet; the same call may be repeated).
         """
         submission = self._with_uri(self.check(job_id, options), source)
-        named = (name or source_name(source))[-MAX_URI_CHARS:]
-        return self._known(submission, named) or self._made(submission, source, named, bool(options.get("force")))
+        return self._submit(submission, source, name or source_name(source), _nonce(options))
 
     def submit_many(
         self,
@@ -129,9 +128,11 @@ class Client:
         return submission
 
     def _submit_patiently(self, source: Source, on_busy: Callable[[BusyError], None], options: Options) -> Submitted:
+        nonce = _nonce(options)  # one for all tries, of which the first may have made the job
         while True:
             try:
-                return patiently(lambda: self.submit(source, **options))
+                submission = self._with_uri(self.check(None, options), source)
+                return patiently(lambda: self._submit(submission, source, source_name(source), nonce))
             except BusyError as exc:
                 on_busy(exc)
                 time.sleep(exc.retry_after_s)
@@ -142,6 +143,10 @@ class Client:
         uri = source if isinstance(source, str) and is_uri(source) else None
         return submission.model_copy(update={"uri": uri, "blob": None})
 
+    def _submit(self, submission: Submission, source: Source, name: str, nonce: str) -> Submitted:
+        named = name[-MAX_URI_CHARS:]
+        return self._known(submission, named) or self._made(submission, source, named, nonce)
+
     def _known(self, submission: Submission, name: str) -> Submitted | None:
         """Return the job of an id under which just this URI was submitted before: it is not fetched again."""
         if submission.job_id is None or submission.uri is None:
@@ -151,7 +156,7 @@ class Client:
         job = self.store.join(submission.job_id, spec, request)
         return None if job is None else self._there(job, name)
 
-    def _made(self, submission: Submission, source: Source, name: str, force: bool) -> Submitted:
+    def _made(self, submission: Submission, source: Source, name: str, nonce: str) -> Submitted:
         self._intake.enter()
         data = self._read(source)
         spec = submission.spec(document_id_of(data)).model_copy(update={"uri": name})
@@ -162,7 +167,7 @@ class Client:
             if job is not None:
                 return self._there(job, name)
         self.blobs.put_original(data)
-        return self._create(identify(submission, spec, schemas, secrets.token_hex(8) if force else ""), spec, request)
+        return self._create(identify(submission, spec, schemas, nonce), spec, request)
 
     def _there(self, job: Job, name: str) -> Submitted:
         keep_request(self.blobs, job, new=False)
@@ -262,6 +267,10 @@ class Client:
 
 
 _ENDS = {"failed": "failed", "cancelled": "was cancelled"}
+
+
+def _nonce(options: Options) -> str:
+    return secrets.token_hex(8) if options.get("force") else ""
 
 
 def with_broker(settings: Settings, url: str) -> Settings:
