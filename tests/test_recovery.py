@@ -79,6 +79,7 @@ def test_a_broker_that_came_back_empty_is_told_by_doctor_clients_and_the_log(set
         (check,) = [check for check in examine(settings) if check.name == "epoch"]
         assert (check.state, "came back empty" in check.detail) == ("fail", True)
         assert check.advice == "docroute recover makes them anew"
+        assert {check.name: check.state for check in examine(settings)}["deletion"] == "warn"
         for ask in (client.job, client.cancel, lambda job_id: client.wait([job_id])):
             with pytest.raises(UnknownJobError, match=r"no such job.*came back empty.*docroute recover"):
                 ask(job_id)

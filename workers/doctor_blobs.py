@@ -22,7 +22,10 @@ def check_epoch(store: Store, blobs: Blobs) -> Iterator[Check]:
 
 
 def check_deletion(store: Store, blobs: Blobs) -> Iterator[Check]:
-    """Yield whether what is old may be deleted: not while clocks disagree; raise `BlobError` or `StoreError`."""
+    """Yield whether what is old may be deleted: not while epochs or clocks disagree; may raise as `check_epoch`."""
+    if epoch_problem(store, blobs):
+        yield warn("deletion", "nothing is deleted while broker and blobs do not belong together", "blobs pile up")
+        return
     try:
         trusted_now(store, blobs)
     except PurgeRefusedError as exc:
