@@ -113,6 +113,8 @@ def test_every_service_is_confined_stops_in_time_and_is_checked(name: str) -> No
         assert not part.get("privileged"), service
         assert part["healthcheck"]["test"], service
         assert part["stop_grace_period"], service
+        # a worker that stands still ends itself, and counts on this
+        assert part["restart"] == "unless-stopped", service
         assert part["mem_limit"], service
 
 

@@ -42,7 +42,11 @@ def check_stages(workers: Sequence[WorkerRecord], waiting: Mapping[Stage, int], 
             told = f"has not spoken for {worker.age_s:.0f} s"
             yield warn(worker.name, told, "it hangs, was killed, or its host is cut off; its jobs go to others")
         elif worker.problem:
-            yield warn(worker.name, f"is not ready: {worker.problem}", "give it time to load; else look at its log")
+            yield warn(
+                worker.name,
+                f"is not ready: {worker.problem}",
+                "give it time to load; one that stands still starts again by itself; else see its log",
+            )
         skew_s = worker.clock - worker.at
         if worker.at and abs(skew_s) > MOST_SKEW_S:
             yield warn(worker.name, f"its clock is {skew_s:+.1f} s off the server's", "set the clock by NTP")

@@ -42,6 +42,7 @@ class Health:
         self._hearts: dict[str, _Heart] = {}
         self._probes: dict[str, _Probe] = {}
         self._engines: dict[str, Callable[[], str | None]] = {}
+        self._doubts: dict[str, Callable[[], str | None]] = {}
 
     def expect(self, part: str) -> None:
         """Be not ready until `part` is reached."""
@@ -79,6 +80,11 @@ class Health:
         with self._lock:
             self._engines[part] = problem
 
+    def doubt(self, part: str, problem: Callable[[], str | None]) -> None:
+        """Be not ready, but live, while a part returns what is wrong with it; it must be quick."""
+        with self._lock:
+            self._doubts[part] = problem
+
     def not_live(self) -> list[str]:
         """Return the hearts that stand still, and what parts say is wrong with them."""
         with self._lock:
@@ -90,6 +96,8 @@ class Health:
         """Return what is missing; asks the probes."""
         with self._lock:
             parts = [f"{part} {why}" for part, why in self._parts.items()]
+            doubts = list(self._doubts.items())
+        parts += [f"{part}: {why}" for part, problem in doubts if (why := problem())]
         return self.not_live() + parts + [f"{name}: {why}" for name, why in self._problems()]
 
     def _silence(self, name: str, heart: _Heart) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from typing import Any
 
 from celery import signals
 
@@ -17,6 +18,8 @@ from workers.monitoring_server import MonitoringServer
 from workers.report_pipe import ReportPipe
 from workers.runtime import StepReport
 from workers.service_settings import BrokerSettings, ServiceSettings
+from workers.stall import Stall
+from workers.stall_watch import StageQueue, StallWatch, end_process, has_room, messages_taken
 
 CONSUMER = "the queue's consumer"
 CONSUMER_SILENCE_S = 120.0
@@ -35,6 +38,9 @@ class WorkerMonitoring:
         self._pid = os.getpid()
         self._pipe = ReportPipe()
         self._server: MonitoringServer | None = None
+        self._consumer: Any = None
+        self._stall: StallWatch | None = None
+        self.has_stalled = False
 
     def observe(self, report: StepReport) -> None:
         """Count a step, in the main process or a forked one."""
@@ -48,6 +54,18 @@ class WorkerMonitoring:
         self.health.ask(f"the engine of the {stage} lane", engine.problem)
         self.metrics.registry.register(ModelCollector(stage, engine))
         engine.on_batch(lambda size: self.metrics.observe_batch(stage, size))
+
+    def watch_queue(self, stage: Stage, grace_s: float) -> None:
+        """End the process when its consumer takes nothing of what waits for `stage`; after `grace_s` in any case."""
+
+        def end(why: str) -> None:
+            self.has_stalled = True
+            end_process(why, grace_s)
+
+        queue = StageQueue(self._broker, stage)
+        stall = Stall(messages_taken, lambda: has_room(self._consumer), queue.waits)
+        self._stall = StallWatch(self._settings, self.health, stall, end)
+        self._stall.start()
 
     def start(self) -> int | None:
         """Watch Celery's consumer and serve; return the port, None where none is set. Raise `SettingsError`."""
@@ -75,11 +93,14 @@ class WorkerMonitoring:
         if self._server is not None:
             self._server.close_in_child()
 
-    def _on_ready(self, **kwargs: object) -> None:
+    def _on_ready(self, sender: Any = None, **kwargs: object) -> None:
+        self._consumer = sender
         self.health.watch(CONSUMER, CONSUMER_SILENCE_S, excuse=self._broker_is_away)
         self.health.reached(CONSUMER)
 
     def _on_stopping(self, **kwargs: object) -> None:
+        if self._stall is not None:
+            self._stall.stop()
         self.health.failed("the worker", "is stopping")
 
     def _on_heartbeat(self, **kwargs: object) -> None:

@@ -37,7 +37,7 @@ SILENT_S = 35.0
 """Three beats and a half: a worker that has not spoken for longer hangs, is cut off or was killed."""
 FORGOTTEN_S = 900.0
 PACKAGES = ("docroute", "celery", "kombu", "redis")
-_KEY = "workers"
+RECORDS = "workers"
 _LOG = logging.getLogger(__name__)
 
 
@@ -88,7 +88,7 @@ class Presence:
     ) -> None:
         host, pid = socket.gethostname(), os.getpid()
         self._broker = settings.service.broker
-        self._key = self._broker.key_prefix + _KEY
+        self._key = self._broker.key_prefix + RECORDS
         self._ready = ready
         self._stopped = False
         self._wake = threading.Event()
@@ -159,7 +159,7 @@ class Presence:
 def present_workers(broker: BrokerSettings) -> list[WorkerRecord]:
     """Return the workers that spoke in the last 15 minutes, by name; raise `StoreError` when the server is away."""
     client = connect(broker)
-    key = broker.key_prefix + _KEY
+    key = broker.key_prefix + RECORDS
     try:
         seconds, microseconds = _time(client)
         written: Any = client.hgetall(key)

@@ -104,10 +104,14 @@ class RetentionSettings(Frozen):
 
 
 class MonitoringSettings(Frozen):
-    """Ports on loopback for `/metrics`, `/live` and `/ready`; None: off."""
+    """Ports on loopback for `/metrics`, `/live` and `/ready`; None: off. And when a worker is taken to stand still."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    stall_s: Seconds = 60.0
+    """A worker that has room and takes no message for this long, while some wait for it, is not ready."""
+    stall_exit_s: Seconds = 180.0
+    """After this long it ends, to be started again."""
 
 
 class FlowerSettings(Frozen):

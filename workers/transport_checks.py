@@ -69,6 +69,8 @@ class CheckedChannel(kombu_redis.Channel):  # type: ignore[misc]
     """A channel that gives Celery no malformed message."""
 
     QoS = CheckedQoS
+    messages_taken: ClassVar[int] = 0
+    """From the queues by this process, malformed ones too."""
     _in_hand: ClassVar[deque[Entry]] = deque(maxlen=MOST_IN_HAND)
 
     @cached_property
@@ -116,6 +118,7 @@ class CheckedChannel(kombu_redis.Channel):  # type: ignore[misc]
 
     def _taken(self, name: bytes, raw: bytes) -> tuple[bytes, bytes] | None:
         """Return what kombu may decode in place of what came; None, as where nothing came, for what is put aside."""
+        CheckedChannel.messages_taken += 1
         queue, _, step = name.decode().partition(self.sep)
         incoming = self.check(raw, queue, int(step or 0))
         if incoming.payload is None:

@@ -28,6 +28,7 @@ from workers.presence import Presence
 from workers.queue_depth import BrokerQueues
 from workers.runtime import LaneChoice, Runtime, create_lane
 from workers.settings import Settings
+from workers.stall_watch import EXIT_STALLED
 from workers.sweeper import Sweeper
 from workers.tasks import processes
 
@@ -94,12 +95,13 @@ def _work(settings: Settings, choice: WorkerChoice, monitoring: WorkerMonitoring
         quiet=True,
         **({"task_time_limit": settings.document_timeout_s + TIME_LIMIT_MARGIN_S} if pool == "prefork" else {}),
     )
+    monitoring.watch_queue(choice.stage, settings.document_timeout_s + 2 * TIME_LIMIT_MARGIN_S)
     worker.start()
     del connected  # handlers are held weakly by Celery, so they live as long as this frame
     monitoring.stop()
     if pool == "threads":
         runtime.close()
-    return int(worker.exitcode or 0)
+    return EXIT_STALLED if monitoring.has_stalled else int(worker.exitcode or 0)
 
 
 def _prepare(
