@@ -70,6 +70,7 @@ def test_a_document_becomes_a_job_with_a_message_and_gets_its_result(client, set
     result = client.result(submitted.job_id)
     assert (result["file"], result["schema"], result["metadata"]) == (str(path), "receipt", {"order": "7"})
     assert next(event.kind for event in client.events(submitted.job_id)) == "created"
+    first, other = client.submit(PICTURE), client.submit(PICTURE, tier="deep")
 
 
 def test_a_forced_submission_that_is_tried_again_makes_one_job(client, monkeypatch):
