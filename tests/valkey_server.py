@@ -49,18 +49,26 @@ _PORTS = _own_ports()
 class ValkeyServer:
     """One server process. `append_only`: it keeps its data over `kill` and `restart`, in a folder of its own."""
 
-    def __init__(self, append_only: bool = False, maxmemory: str | None = None, password: str | None = None) -> None:
+    def __init__(
+        self,
+        append_only: bool = False,
+        maxmemory: str | None = None,
+        password: str | None = None,
+        user: str = "",
+        options: tuple[str, ...] = (),
+    ) -> None:
         self.port = free_port()
-        self.password = password
+        self.password, self.user = password, user
         self.folder = Path(tempfile.mkdtemp(prefix="valkey-"))
         self._options = ["--appendonly", "yes" if append_only else "no", "--appendfsync", "always", "--save", ""]
         self._options += ["--maxmemory", maxmemory or "0", "--maxmemory-policy", "noeviction"]
-        self._options += ["--requirepass", password] if password else []
+        self._options += ["--requirepass", password] if password and not user else []
+        self._options += options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        user = f":{quote(self.password, safe='')}@" if self.password else ""
+        user = f"{self.user}:{quote(self.password, safe='')}@" if self.password else ""
         return f"redis://{user}127.0.0.1:{self.port}/0"
 
     @property
