@@ -30,6 +30,7 @@ from workers.app import make_app
 from workers.broker import script_text
 from workers.jobs import Job, JobSpec, job_id
 from workers.publish import publish
+from workers.redis_webhooks import callback_arg
 from workers.request import metadata_json, request_of, sender_of
 from workers.service_settings import BrokerSettings, ServiceSettings
 from workers.settings import Settings
@@ -89,7 +90,7 @@ class Side:
                 self.jobs += 1
                 asked = spec(self.jobs)
                 known = job_id(asked)
-                made_of = uuid.uuid4().hex[:8], spec_json(asked), asked.callback_url or ""
+                made_of = uuid.uuid4().hex[:8], spec_json(asked), callback_arg(asked.callback_url)
                 digests = request_of(asked).digest, "", sender_of(asked), metadata_json(asked)
                 pipe.evalsha(create, 0, self.prefix, known, *made_of, *digests, asked.document_id)
                 pipe.evalsha(published, 0, self.prefix, known, "intake")

@@ -16,13 +16,29 @@ const MAX_BYTES = 6_000_000;
 function isGenuine(secret, header, body, nowS = Date.now() / 1000) {
   const parts = header.split(",").map((part) => part.trim().split("="));
   const times = parts.filter(([name]) => name === "t").map(([, value]) => value);
-  if (times.length !== 1 || !/^[0-9]{1,12}$/.test(times[0] ?? "")) return false;
-  if (Math.abs(nowS - Number(times[0])) > WINDOW_S) return false; // old, so perhaps replayed
+  if (times.length !== 1 || !isRecent(times[0], nowS)) return false;
   const expected = crypto.createHmac("sha256", secret).update(`${times[0]}.`).update(body).digest();
   return parts.some(([name, value]) => {
     if (name !== "v1" || !/^[0-9a-f]{64}$/.test(value ?? "")) return false;
     return crypto.timingSafeEqual(expected, Buffer.from(value, "hex"));
   });
+}
+
+// The same by the headers of the Standard Webhooks specification; any of its libraries does this too
+function isStandard(secret, headers, body, nowS = Date.now() / 1000) {
+  const [id, time, given] = ["id", "timestamp", "signature"].map((name) => headers[`webhook-${name}`] ?? "");
+  if (!isRecent(time, nowS)) return false;
+  const key = secret.startsWith("whsec_") ? Buffer.from(secret.slice(6), "base64") : secret;
+  const expected = crypto.createHmac("sha256", key).update(`${id}.${time}.`).update(body).digest();
+  return given.split(" ").some((part) => {
+    const signature = Buffer.from(part.startsWith("v1,") ? part.slice(3) : "", "base64");
+    return signature.length === expected.length && crypto.timingSafeEqual(expected, signature);
+  });
+}
+
+// what is older was perhaps replayed
+function isRecent(time, nowS) {
+  return /^[0-9]{1,12}$/.test(time ?? "") && Math.abs(nowS - Number(time)) <= WINDOW_S;
 }
 
 function receive(secret, port, print) {
@@ -36,7 +52,9 @@ function receive(secret, port, print) {
     });
     request.on("end", () => {
       const body = Buffer.concat(pieces);
-      const genuine = isGenuine(secret, request.headers["docroute-signature"] ?? "", body);
+      const genuine =
+        isGenuine(secret, request.headers["docroute-signature"] ?? "", body) ||
+        isStandard(secret, request.headers, body);
       response.writeHead(genuine ? 204 : 400).end();
       if (genuine) print(body.toString("utf8"));
     });
@@ -55,4 +73,4 @@ if (require.main === module) {
   receive(secret, Number(port), (line) => console.log(line));
 }
 
-module.exports = { isGenuine };
+module.exports = { isGenuine, isStandard };

@@ -15,9 +15,9 @@ from steps_world import PAGE, SURE, StepsWorld
 from workers import accept as accepting
 from workers.accept import accept
 from workers.broker import Server
+from workers.notifier import Notifier
 from workers.service_settings import BrokerSettings
 from workers.store_redis import RedisStore
-from workers.webhooks import Notifier
 
 OTHER_PAGE = encode(picture(70, 50), "PNG")
 SECRET = "0123456789abcdef0123456789abcdef"

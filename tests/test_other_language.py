@@ -26,7 +26,7 @@ from worker_processes import DEADLINE_S, ServiceProcesses, children_of, needs_ch
 
 from workers.queue_depth import BrokerQueues
 from workers.service_settings import BrokerSettings
-from workers.signature import HEADER, sign, verify
+from workers.signature import HEADER, sign, standard_headers, verify
 
 pytestmark = pytest.mark.redis
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -156,6 +156,26 @@ def test_the_javascript_receiver_knows_genuine_webhooks(tmp_path: Path) -> None:
     done = subprocess.run([node, "-e", script], capture_output=True, text=True, timeout=DEADLINE_S, check=True)
     assert json.loads(done.stdout) == [True, True, False, False, False, False, False]
     assert json.loads(done.stdout) == [verify(SECRET, header, body, now) for header in headers]
+
+
+@pytest.mark.parametrize("secret", [SECRET.decode(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+def test_the_javascript_receiver_knows_the_headers_of_the_standard(secret: str) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no node")
+    now, body = int(time.time()), '{"job_id": "ä"}'.encode()
+    genuine = standard_headers((b"another secret of some length", secret.encode()), "a.done", now, body)
+    old = standard_headers((secret.encode(),), "a.done", now - 400, body)
+    other = standard_headers((b"another secret of some length",), "a.done", now, body)
+    headers = [genuine, old, other, genuine | {"webhook-id": "b_done"}, {}, genuine | {"webhook-signature": "v1,"}]
+    script = (
+        f"const {{ isStandard }} = require({json.dumps(str(EXAMPLES / 'receive.js'))});"
+        f"const body = Buffer.from({json.dumps(body.decode())});"
+        f"console.log(JSON.stringify({json.dumps(headers)}.map("
+        f"(headers) => isStandard({json.dumps(secret)}, headers, body))));"
+    )
+    done = subprocess.run([node, "-e", script], capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+    assert json.loads(done.stdout) == [True, False, False, False, False, False]
 
 
 def test_a_python_program_with_celery_alone_submits_and_gets_its_webhook(

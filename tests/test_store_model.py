@@ -17,6 +17,7 @@ from workers.store_redis import RedisStore
 KEPT = RetentionSettings()
 NOT_KEPT = RetentionSettings(finished_s=1e-6, dead_s=1e-6)
 CALLBACKS = [None, "https://example.org", "https://example.org/2", "https://example.org/3"]
+DID = ["", "answered", "failed", "failed", "failed"]
 LIFE = 40
 """Calls after which others than the first jobs are played with."""
 
@@ -50,8 +51,8 @@ def call(rng: random.Random, store: MemoryStore, name: str) -> tuple[str, tuple[
         ("revive", (name,)),
         ("drop_dead", (name,)),
         ("webhook_sent", (webhook,)),
-        ("webhook_retry", (webhook, rng.choice([0.0, LONG_S]), "503")),
-        ("webhook_dead", (webhook, "404")),
+        ("webhook_retry", (webhook, rng.choice([0.0, LONG_S]), "503", rng.choice(DID))),
+        ("webhook_dead", (webhook, "404", rng.choice(DID))),
         ("revive_webhook", (webhook,)),
         ("drop_webhook", (webhook,)),
         ("refuse", (name, spec, rng.choice("xy"), "wrong")),

@@ -10,12 +10,13 @@ from http_receiver import Reply, http_receiver
 from router.errors import CallbackError
 from workers.blobs import make_blobs
 from workers.jobs import JobSpec
+from workers.notifier import Notifier
 from workers.outbound import Outbound
 from workers.service_settings import BlobSettings, RetentionSettings, WebhookSettings
 from workers.signature import HEADER, verify
 from workers.store_memory import MemoryStore
 from workers.store_webhooks import Webhook
-from workers.webhooks import MAX_RESULT_BYTES, Notifier, check_callback, delay_s, deliver
+from workers.webhooks import MAX_RESULT_BYTES, check_callback, delay_s, deliver
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 DOCUMENT_ID = "d" * 64
@@ -66,7 +67,7 @@ def blobs(tmp_path):
 
 @pytest.fixture
 def notifier(store, blobs, settings):
-    return Notifier(store, blobs, settings)
+    return Notifier(store, blobs, settings, chance=lambda: 0.0)
 
 
 def finished_job(store, blobs, url, job_id="job1", result=None):

@@ -17,7 +17,7 @@ from workers.doctor_broker import check_broker
 from workers.doctor_decoders import check_decoders
 from workers.doctor_failover import check_failover
 from workers.doctor_local import check_blobs, check_decisions, check_lanes, check_schemas, check_sources, check_webhooks
-from workers.doctor_queues import check_dead, check_messages, check_queues
+from workers.doctor_queues import check_dead, check_messages, check_queues, check_receivers
 from workers.doctor_workers import check_agreement, check_answers, check_stages
 from workers.jobs import STAGES
 from workers.presence import present_workers
@@ -58,6 +58,7 @@ def _with_broker(settings: Settings) -> Iterator[Check]:
             yield from check_lanes(settings.lanes)
         yield from check_queues(store, settings.service.load)
         yield from check_dead(store)
+        yield from check_receivers(store)
         with closing(Quarantine(Server(broker))) as quarantine:
             yield from check_messages(quarantine)
         blobs = make_blobs(settings.service.blobs)

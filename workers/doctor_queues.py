@@ -12,6 +12,7 @@ from workers.service_settings import LoadSettings
 from workers.store import Store
 
 LONG_WAIT_S = 600.0
+MOST_RECEIVERS = 5
 
 
 def check_queues(store: Store, load: LoadSettings) -> Iterator[Check]:
@@ -43,6 +44,16 @@ def check_messages(quarantine: Quarantine) -> Iterator[Check]:
         yield warn("messages", detail, "docroute dead list --messages, then tell their sender, and retry or drop them")
     else:
         yield ok("messages", "none was put aside")
+
+
+def check_receivers(store: Store) -> Iterator[Check]:
+    """Yield the receivers of webhooks that do not answer, a few at most."""
+    now = store.now()
+    silent = [receiver for receiver in store.receivers(500) if receiver.open_until]
+    for receiver in sorted(silent, key=lambda one: -one.waiting)[:MOST_RECEIVERS]:
+        detail = f"{receiver.place or 'no valid host'}: {receiver.waiting:,} notifications wait, "
+        detail += f"{receiver.failures:,} tries in a row failed, next in {duration(receiver.open_until - now)}"
+        yield warn("webhook receiver", detail, "they are tried for service.webhooks.keep_trying_s; see whether it runs")
 
 
 def check_dead(store: Store) -> Iterator[Check]:

@@ -22,6 +22,7 @@ from kombu.utils.json import loads
 from router.errors import MessageError
 from workers.envelope import JSON_TYPE, Call, read_call, read_envelope, sender_of, shown
 from workers.jobs import STAGES
+from workers.redact import hidden
 from workers.store_codec import one_line
 from workers.submission import JOB_ID
 
@@ -167,9 +168,9 @@ def _is_limit(seconds: object) -> bool:
 
 
 def _descriptions(call: Call) -> dict[str, str]:
-    """Return what Flower shows of the call's arguments."""
+    """Return what Flower and logs show of the call's arguments: no URL in it opens anything."""
     given = {name: call.options.get(name) for name in ("argsrepr", "kwargsrepr")}
-    return {name: one_line(text)[:_REPR_CHARS] if isinstance(text, str) else "" for name, text in given.items()}
+    return {name: hidden(one_line(text))[:_REPR_CHARS] if isinstance(text, str) else "" for name, text in given.items()}
 
 
 def _payload(call: Call, queue: str, step: int) -> dict[str, Any]:

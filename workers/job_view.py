@@ -12,7 +12,7 @@ from rich.text import Text
 
 from workers.console import STATUS_STYLE, UNCALIBRATED, confidence_style, plain_table, printable
 from workers.jobs import Event, Job, State
-from workers.redact import redact_url
+from workers.redact import redact_callback
 from workers.serialise import Json
 from workers.store import DeadLetter
 from workers.store_webhooks import Webhook
@@ -33,7 +33,7 @@ def job_json(job: Job, events: Sequence[Event] | None = None) -> Json:
     """
     value: Json = job.model_dump(mode="json")
     if job.spec.callback_url:
-        value["spec"]["callback_url"] = redact_url(job.spec.callback_url)
+        value["spec"]["callback_url"] = redact_callback(job.spec.callback_url)
     return value if events is None else value | {"events": [event.model_dump(mode="json") for event in events]}
 
 
@@ -104,7 +104,7 @@ def letters_table(letters: Iterable[DeadLetter], now: float) -> Table:
 def webhook_json(webhook: Webhook) -> Json:
     """Return a notification as JSON values, its URL without secrets."""
     value: Json = webhook.model_dump(mode="json")
-    return value | {"url": redact_url(webhook.url)}
+    return value | {"url": redact_callback(webhook.url)}
 
 
 def webhooks_table(webhooks: Iterable[Webhook]) -> Table:
@@ -116,7 +116,7 @@ def webhooks_table(webhooks: Iterable[Webhook]) -> Table:
     table.add_column("url", overflow="fold")
     table.add_column("error", overflow="fold")
     for webhook in shown:
-        url, error = Text(printable(redact_url(webhook.url))), Text(printable(webhook.error))
+        url, error = Text(printable(redact_callback(webhook.url))), Text(printable(webhook.error))
         table.add_row(webhook.id, str(webhook.attempts), url, error)
     return table
 
@@ -166,7 +166,7 @@ def _facts(job: Job) -> Iterable[tuple[str, str]]:
         note = f" ({UNCALIBRATED})" if job.data.get("calibrated") is False else ""
         yield "lowest confidence", f"{job.lowest_confidence:.2f}{note}"
     if spec.callback_url:
-        yield "webhook", redact_url(spec.callback_url)
+        yield "webhook", redact_callback(spec.callback_url)
     yield from spec.metadata.items()
     if job.error:
         yield "last error", job.error

@@ -49,5 +49,5 @@ class MemoryEnded(MemoryWebhooks):
         with self._lock:
             ended = [job_id for job_id, record in self._records.items() if self._is_over(record)][:limit]
             for job_id in ended:
-                del self._records[job_id]
+                self._forget(job_id)
             return len(ended)

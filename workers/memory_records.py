@@ -33,10 +33,13 @@ class Callback:
     dead_at: float | None = None
     attempts: int = 0
     error: str = ""
+    since: float = 0.0
+    claimed_until: float = 0.0
 
     def start(self, at: float | None) -> None:
         """Make the notification due, as if it had never been tried; None: not due."""
         self.due_at, self.dead_at, self.attempts, self.error = at, None, 0, ""
+        self.claimed_until = 0.0
 
 
 @dataclass
@@ -103,6 +106,12 @@ class MemoryRecords:
         self._counters: dict[str, float] = dict.fromkeys(STATISTICS, 0.0)
         self._risks: deque[float] = deque(maxlen=RISKS_KEPT)
         self._locks: dict[str, tuple[str, float]] = {}
+
+    def _forget(self, job_id: str) -> None:
+        """Remove a job; what was still to be told of it is told to nobody."""
+        record = self._records.pop(job_id, None)
+        pending = [callback for callback in record.callbacks if callback.due_at is not None] if record else []
+        self._counters["webhooks_failed"] += len(pending)
 
     def _is_over(self, record: Record) -> bool:
         return record.keep_until is not None and record.keep_until <= self._clock()
@@ -175,7 +184,7 @@ class MemoryRecords:
         self._change(record, state=state, lease=None, finished_at=now)
         record.keep_until = now + keep_s
         for callback in record.callbacks:
-            callback.due_at = now
+            callback.start(now)
 
     def _die(self, record: Record, error: str, traceback: str) -> None:
         job = record.job

@@ -53,6 +53,7 @@ class MemoryRecovery(MemoryEnded):
                 lowest_confidence=ended.lowest_confidence,
                 error=one_line(ended.error) if ended.error else None,
             )
+            self._forget(job_id)
             record = self._records[job_id] = Record(job)
             if spec.callback_url:
                 record.add_callback(spec, late=False)

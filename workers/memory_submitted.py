@@ -57,7 +57,7 @@ class MemorySubmitted(MemoryRecovery):
         record = Record(job, waiting_since=now, unpublished_since=now)
         if spec.callback_url:
             record.add_callback(spec, late=False)
-        self._records.pop(job_id, None)
+        self._forget(job_id)
         self._records[job_id] = record
         record.calls.append((0, "create"))
         self._log(record, "created")

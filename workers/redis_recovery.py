@@ -8,6 +8,7 @@ from typing import Any
 
 from workers.broker import Server
 from workers.jobs import Ended, JobSpec
+from workers.redis_webhooks import callback_arg
 from workers.store_codec import data_args, one_line, spec_json
 from workers.store_recovery import RECOVERED
 
@@ -35,5 +36,5 @@ class RedisRecovery:
         known = {name: value for name, value in ended.data.items() if value is not None}
         confidence = "" if ended.lowest_confidence is None else repr(ended.lowest_confidence)
         end = ended.state, ended.result_blob or "", confidence, one_line(ended.error or ""), self._finished_s
-        args = spec_json(spec), spec.callback_url or "", f"{created_at:.6f}", *end, RECOVERED, asked
+        args = spec_json(spec), callback_arg(spec.callback_url), f"{created_at:.6f}", *end, RECOVERED, asked
         return bool(self._run("restore", job_id, *args, *data_args(known)))

@@ -65,9 +65,16 @@ class WebhookSettings(Frozen):
     allow_http: bool = False
     allow_private: bool = False
     timeout_s: Seconds = 10.0
-    attempts: Annotated[int, Field(ge=1)] = 8
+    keep_trying_s: Seconds = 3 * 86400.0
+    """From the first try on; then a notification is given up, and before its job's retention ends in any case."""
+    attempts: Annotated[int, Field(ge=1)] | None = None
+    """At most so many tries; as many as there is time for where it is not set."""
     wait_s: Seconds = 5.0
-    """Before the second try; doubled for each further one, at most an hour."""
+    """Before the second try; doubled for each further one, at most an hour, and up to a quarter more by chance."""
+    at_once: Annotated[int, Field(ge=1, le=256)] = 16
+    """Notifications that are sent at a time, by one worker of all."""
+    per_receiver: Annotated[int, Field(ge=1, le=256)] = 4
+    """Of these to one host and port."""
 
 
 class LoadSettings(Frozen):

@@ -10,6 +10,7 @@ HEX is HMAC-SHA256 over the text `SECONDS.` followed by the raw body. While a se
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 from router.errors import SettingsError
 
 HEADER = "Docroute-Signature"
+STANDARD_PREFIX = b"whsec_"
 _MIN_SECRET_BYTES = 16
 _MAX_SIGNATURES = 8
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -50,6 +52,31 @@ def verify(secret: bytes, header: str, body: bytes, now: float, window_s: float 
     return any(matches) and abs(now - timestamp) <= window_s
 
 
+def standard_headers(secrets: tuple[bytes, ...], event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the headers of the Standard Webhooks specification (standardwebhooks.com), one signature for each secret.
+
+    The key is what stands behind `whsec_` in base64, or the secret itself where it has no such prefix.
+    """
+    name = event_id.replace(".", "_")  # dots part what is signed
+    signed = f"{name}.{timestamp}.".encode() + body
+    digests = [hmac.new(standard_key(secret), signed, hashlib.sha256).digest() for secret in secrets]
+    return {
+        "webhook-id": name,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests),
+    }
+
+
+def standard_key(secret: bytes) -> bytes:
+    """Return the key of a secret by that specification; raise `SettingsError` where it is not base64."""
+    if not secret.startswith(STANDARD_PREFIX):
+        return secret
+    try:
+        return base64.b64decode(secret.removeprefix(STANDARD_PREFIX), validate=True)
+    except ValueError as exc:
+        raise SettingsError("a webhook secret that begins with whsec_ must go on in base64") from exc
+
+
 def read_secrets(file: str | None) -> tuple[bytes, ...]:
     """Return the secrets of a file, one a line, newest first; raise `SettingsError` when there is none to sign with."""
     if file is None:
@@ -59,7 +86,7 @@ def read_secrets(file: str | None) -> tuple[bytes, ...]:
     except OSError as exc:
         raise SettingsError(f"cannot read service.webhooks.secret_file {file}: {exc.strerror}") from exc
     secrets = tuple(line.strip() for line in lines if line.strip())[:_MAX_SIGNATURES]
-    if not secrets or min(len(secret) for secret in secrets) < _MIN_SECRET_BYTES:
+    if not secrets or min(len(standard_key(secret)) for secret in secrets) < _MIN_SECRET_BYTES:
         raise SettingsError(f"{file} must hold a secret of at least {_MIN_SECRET_BYTES} bytes; openssl rand -hex 32")
     return secrets
 

@@ -19,7 +19,7 @@ from router.errors import StoreError
 from workers.broker import Server
 from workers.jobs import STATES, Begun, Event, Job, JobSpec, Stage, State, waiting_state
 from workers.redis_recovery import RedisRecovery
-from workers.redis_webhooks import RedisWebhooks
+from workers.redis_webhooks import RedisWebhooks, callback_arg
 from workers.request import Request, metadata_json, request_of, sender_of
 from workers.service_settings import RetentionSettings, ServiceSettings
 from workers.store import (
@@ -75,7 +75,7 @@ class RedisStore(RedisRecovery, RedisWebhooks):
         return self._asked(job_id, "", spec, request)[1]
 
     def _asked(self, job_id: str, made_of: str, spec: JobSpec, request: Request) -> tuple[str, Job | None]:
-        sender = spec.callback_url or "", request.digest, request.source, sender_of(spec), metadata_json(spec)
+        sender = callback_arg(spec.callback_url), request.digest, request.source, sender_of(spec), metadata_json(spec)
         outcome, fields = self._run("create", job_id, _nonce(), made_of, *sender, spec.document_id)
         job = job_of(job_id, fields_of(fields))
         if outcome == "conflict":
@@ -85,7 +85,7 @@ class RedisStore(RedisRecovery, RedisWebhooks):
         return outcome, job
 
     def refuse(self, job_id: str, spec: JobSpec, request: str, error: str) -> bool:
-        sender = spec.callback_url or "", request, sender_of(spec), metadata_json(spec)
+        sender = callback_arg(spec.callback_url), request, sender_of(spec), metadata_json(spec)
         asked = _nonce(), spec_json(spec), *sender, one_line(error), self._finished_s
         return bool(self._run("refuse", job_id, *asked))
 

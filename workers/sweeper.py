@@ -16,14 +16,15 @@ from typing import Protocol
 from workers.chore import Chore
 from workers.epoch import EpochWatch
 from workers.jobs import STAGES, Stage
+from workers.notifier import Notifier
 from workers.retention import Retention
 from workers.runtime import Runtime
-from workers.webhooks import Notifier
 
 BATCH = 500
 BLOBS_EVERY_S = 3600.0
 EPOCH_EVERY_S = 5.0
-_WEBHOOKS_AT_ONCE = 16
+_NOTIFY_S = 4.0
+"""Shorter than a chore is waited for when its process ends."""
 
 
 class Queues(Protocol):
@@ -103,10 +104,15 @@ class Sweeper:
         self._runtime.note()
         return Swept(expired, lost, published, self._store.purge(BATCH))
 
+    @cached_property
+    def _notifier(self) -> Notifier:
+        service = self._runtime.settings.service
+        kept_s = service.retention.finished_s
+        return Notifier(self._store, self._runtime.blobs, service.webhooks, kept_s=kept_s)
+
     def notify(self) -> int:
-        """Send the webhooks that are due, and return how many were tried."""
-        notifier = Notifier(self._store, self._runtime.blobs, self._runtime.settings.service.webhooks)
-        return notifier.run_once(_WEBHOOKS_AT_ONCE)
+        """Send the webhooks that are due, while there are any, and return how many were tried."""
+        return self._notifier.run_for(_NOTIFY_S)
 
     def purge_blobs(self) -> int:
         """Move what no retention needs to the trash, and return how much; raise `PurgeRefusedError`."""

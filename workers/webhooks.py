@@ -7,41 +7,39 @@ A receiver may be down, slow or gone. A notification is sent at least once: a re
 from __future__ import annotations
 
 import json
-import logging
-import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
-from router.errors import BlobMissingError, CallbackError, DocrouteError
+from router.errors import CallbackError, DocrouteError
 from workers.addresses import Target, is_listed, is_private_name, parse_target
-from workers.blobs import Blobs
 from workers.jobs import Job
 from workers.outbound import Answer, NoAnswer, Outbound
-from workers.redact import redact_url
 from workers.service_settings import WebhookSettings
-from workers.signature import HEADER, read_secrets, sign, sign_all, verify
-from workers.store import Store
-from workers.store_webhooks import Webhook
+from workers.signature import HEADER, read_secrets, sign, sign_all, standard_headers, verify
+from workers.store_webhooks import Answered, Webhook
 
-__all__ = ["Delivery", "Notifier", "check_callback", "delay_s", "deliver", "event_body", "sign", "verify"]
+__all__ = ["Delivery", "check_callback", "delay_s", "deliver", "event_body", "event_id", "sign", "verify"]
 
 VERSION = 1
 MAX_RESULT_BYTES = 5_000_000
 _LONGEST_DELAY_S = 3600.0
+_LONGEST_RETRY_AFTER_S = 86400.0
+_JITTER = 0.25
 _MAX_ANSWER_BYTES = 1024
-_AT_ONCE = 8
 _GONE = 410
-_log = logging.getLogger(__name__)
+_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one try. `retry_after_s`: what the receiver asked for, if it did."""
+    """What became of one try, and what the receiver did. `retry_after_s`: what it asked for, if it did."""
 
     outcome: Literal["sent", "retry", "dead"]
     error: str = ""
     retry_after_s: float = 0.0
+    did: Answered = ""
 
 
 def check_callback(url: str, settings: WebhookSettings) -> None:
@@ -51,10 +49,13 @@ def check_callback(url: str, settings: WebhookSettings) -> None:
         raise CallbackError("webhooks are not set up: service.webhooks.secret_file names no file")
 
 
-def delay_s(attempts: int, settings: WebhookSettings) -> float:
-    """Return the seconds to wait after so many tries: `wait_s`, doubled for each further one, at most an hour."""
+def delay_s(attempts: int, settings: WebhookSettings, chance: float = 0.0) -> float:
+    """Return the seconds to wait after so many tries: `wait_s`, doubled for each further one, at most an hour.
+
+    `chance` in [0, 1) adds up to a quarter, so that what failed together does not come again together.
+    """
     doublings = min(max(attempts - 1, 0), 32)
-    return min(settings.wait_s * 2.0**doublings, _LONGEST_DELAY_S)
+    return min(settings.wait_s * 2.0**doublings, _LONGEST_DELAY_S) * (1.0 + _JITTER * chance)
 
 
 def deliver(
@@ -67,7 +68,7 @@ def deliver(
     """
     try:
         target = _target(webhook.url, settings)
-        signature = sign_all(read_secrets(settings.secret_file), timestamp, body)
+        secrets = read_secrets(settings.secret_file)
     except CallbackError as exc:
         return Delivery("dead", str(exc))
     except DocrouteError as exc:
@@ -75,12 +76,13 @@ def deliver(
     headers = {
         "Content-Type": "application/json",
         "User-Agent": f"docroute-webhook/{VERSION}",
-        HEADER: signature,
+        HEADER: sign_all(secrets, timestamp, body),
+        **standard_headers(secrets, event_id, timestamp, body),
         "Docroute-Event-Id": event_id,
         "Docroute-Attempt": str(webhook.attempts),
         "Content-Length": str(len(body)),
     }
-    return _judged(client.send("POST", target, headers, body, settings.timeout_s, _MAX_ANSWER_BYTES), target)
+    return _judged(client.send("POST", target, headers, body, settings.timeout_s, _MAX_ANSWER_BYTES), target, timestamp)
 
 
 def event_body(job: Job, result: Any, webhook: Webhook | None = None) -> bytes:
@@ -113,67 +115,6 @@ def event_id(job: Job, webhook: Webhook | None = None) -> str:
     return f"{job.id}.{job.spec.notice or job.state}{slot}"
 
 
-class Notifier:
-    """Sends what is due; several may run, for a notification is claimed by one of them at a time."""
-
-    def __init__(self, store: Store, blobs: Blobs, settings: WebhookSettings, client: Outbound | None = None) -> None:
-        self._store = store
-        self._blobs = blobs
-        self._settings = settings
-        self._client = client or Outbound(allow_private=settings.allow_private)
-
-    def run_once(self, limit: int = 100) -> int:
-        """Return how many notifications were tried, at most `limit`; `StoreError` when the store cannot be asked."""
-        claim_s = self._settings.timeout_s * (math.ceil(limit / _AT_ONCE) + 1) + 30.0
-        due = self._store.due_webhooks(limit, claim_s)
-        if not due:
-            return 0
-        with ThreadPoolExecutor(min(_AT_ONCE, len(due)), "webhook") as pool:
-            list(pool.map(self._one, due))
-        return len(due)
-
-    def _one(self, webhook: Webhook) -> None:
-        try:
-            self._note(webhook, self._deliver(webhook))
-        except DocrouteError as exc:  # the claim runs out and it is tried again
-            _log.warning("webhook of job %s: %s", webhook.id, exc)
-        except Exception:
-            _log.exception("webhook of job %s", webhook.id)
-
-    def _deliver(self, webhook: Webhook) -> Delivery:
-        job = self._store.get(webhook.job_id)
-        if job is None:
-            return Delivery("dead", "the job has expired")
-        if not job.is_final:
-            return Delivery("retry", "the job is being worked on again")
-        try:
-            body = event_body(job, self._result(job), webhook)
-        except DocrouteError as exc:
-            return Delivery("retry", str(exc))
-        return deliver(webhook, body, self._settings, self._client, int(self._store.now()), event_id(job, webhook))
-
-    def _result(self, job: Job) -> Any:
-        if job.result_blob is None:
-            return None
-        try:
-            return self._blobs.get_json(job.result_blob)
-        except BlobMissingError:  # waiting brings nothing back, and the state is worth telling
-            _log.warning("the result of job %s is gone: %s", job.id, job.result_blob)
-            return None
-
-    def _note(self, webhook: Webhook, delivery: Delivery) -> None:
-        name, tries = webhook.id, webhook.attempts
-        if delivery.outcome == "sent":
-            self._store.webhook_sent(name)
-            return
-        _log.warning("webhook of job %s, try %d: %s (%s)", name, tries, delivery.error, redact_url(webhook.url))
-        if delivery.outcome == "dead" or tries >= self._settings.attempts:
-            self._store.webhook_dead(name, delivery.error)
-        else:
-            wait_s = max(delay_s(tries, self._settings), delivery.retry_after_s)
-            self._store.webhook_retry(name, wait_s, delivery.error)
-
-
 def _target(url: str, settings: WebhookSettings) -> Target:
     try:
         target = parse_target(url)
@@ -188,20 +129,31 @@ def _target(url: str, settings: WebhookSettings) -> Target:
     return target
 
 
-def _judged(answer: Answer | NoAnswer, target: Target) -> Delivery:
+def _judged(answer: Answer | NoAnswer, target: Target, now: float) -> Delivery:
     if isinstance(answer, NoAnswer):
-        return Delivery("dead" if answer.final else "retry", answer.error)
+        return Delivery("dead", answer.error) if answer.final else Delivery("retry", answer.error, did="failed")
     if 200 <= answer.status < 300:
-        return Delivery("sent")
+        return Delivery("sent", did="answered")
     if answer.status == _GONE:
-        return Delivery("dead", f"{target.place} answered 410: it wants no more notifications")
+        return Delivery("dead", f"{target.place} answered 410: it wants no more notifications", did="answered")
     redirect = ", a redirect, which is not followed" if 300 <= answer.status < 400 else ""
-    return Delivery("retry", f"{target.place} answered {answer.status}{redirect}", _retry_after_s(answer))
+    # A 4xx is about one path: it must not keep the other senders of a host that lives from being called.
+    did: Answered = "failed" if answer.status >= _SERVER_ERROR else "answered"
+    error = f"{target.place} answered {answer.status}{redirect}"
+    return Delivery("retry", error, retry_after_s(answer.headers.get("retry-after", ""), now), did)
 
 
-def _retry_after_s(answer: Answer) -> float:
-    text = answer.headers.get("retry-after", "")
-    return min(float(text), _LONGEST_DELAY_S) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
+def retry_after_s(text: str, now: float) -> float:
+    """Return how long a `Retry-After` of seconds or of a date asks to wait, at most a day; 0 for what is neither."""
+    if text.isascii() and text.isdigit():
+        return min(float(text[:10]), _LONGEST_RETRY_AFTER_S)
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return min(max(at.timestamp() - now, 0.0), _LONGEST_RETRY_AFTER_S)
 
 
 def _encoded(value: dict[str, Any]) -> bytes:

@@ -2,15 +2,18 @@
 --
 -- Keys (after the prefix P): j:ID hash, e:ID log; sorted sets a all and s:STATE by creation, g:STAGE in a stage by
 -- creation, w:STAGE waiting since, c and c:STATE by lowest confidence, l leases by end, u waiting without a noted
--- message since, d due at, f finished at, r kept until, x dead letters, h webhooks due at, hx webhooks given up; xh
--- hash of dead letters, n hash of counters, k list of recent risks, o:NAME locks. Only final jobs expire, so only they
+-- message since, d due at, f finished at, r kept until, x dead letters, hx webhooks given up, h receivers of webhooks by
+-- the next look at them, h:RECEIVER its webhooks due at, i:RECEIVER those that are claimed until; b:RECEIVER its breaker
+-- (f failures in a row, n pauses in a row, o open until), hp hash of the receivers of webhooks, xh hash of dead letters,
+-- n hash of counters, k list of recent risks, o:NAME locks. Only final jobs expire, so only they
 -- may leave entries behind (`forget`).
 --
 -- Fields of a job: sp spec, st state, sg stage, ws the state it waits in, ca/ua/fa created, updated, finished, at
 -- attempts, tk token, lw/lu lease's worker and end, rb result blob, lc lowest confidence, er error, rq digests of the
 -- request (of a document, of a URI, of the sender), nc names of the last calls, xp whether a lease of this stage ran out,
--- xt the last tokens under which no step ended, d:NAME data. Of its callbacks: cb URL, ha/he webhook's attempts and error, cm/cs metadata and digest of a sender who
--- came later, cn how many there are if not one; those of the second callback are cb.2 and so on.
+-- xt the last tokens under which no step ended, d:NAME data. Of its callbacks: cb receiver and URL, ha/he/hs webhook's
+-- attempts, error and first try, cm/cs metadata and digest of a sender who came later, cn how many there are if not one;
+-- those of the second callback are cb.2 and so on.
 local P = ARGV[1]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -159,18 +162,45 @@ local function add_webhook(found, name, begun)
   local key = P .. 'j:' .. id
   local url = redis.call('HGET', key, named('cb', slot))
   if not url then return false end
-  if begun then redis.call('HINCRBY', key, named('ha', slot), 1) end
-  local more = redis.call('HMGET', key, named('ha', slot), named('he', slot), named('cm', slot))
-  for _, value in ipairs({name, id, url, more[1] or 0, more[2] or '', more[3] or ''}) do found[#found + 1] = value end
+  if begun and redis.call('HINCRBY', key, named('ha', slot), 1) == 1 then
+    redis.call('HSET', key, named('hs', slot), NOW)
+  end
+  local more = redis.call('HMGET', key, named('ha', slot), named('he', slot), named('cm', slot), named('hs', slot))
+  local values = {name, id, string.match(url, ' (.*)'), more[1] or 0, more[2] or '', more[3] or '', more[4] or 0}
+  for _, value in ipairs(values) do found[#found + 1] = value end
   return true
 end
 
-local function notify(job, slot) redis.call('ZADD', P .. 'h', 'NX', NOW, named(job.id, slot)) end
+local function wake(place) redis.call('ZADD', P .. 'h', 'LT', NOW, place) end
+
+-- Make a notification due, unless it is already.
+local function notify(job, slot)
+  local name = named(job.id, slot)
+  local place = string.match(redis.call('HGET', job.key, named('cb', slot)), '^%S*')
+  if redis.call('HSETNX', P .. 'hp', name, place) == 0 then return end
+  redis.call('HDEL', job.key, named('ha', slot), named('he', slot))
+  redis.call('ZADD', P .. 'h:' .. place, NOW, name)
+  wake(place)
+end
+
+-- Take notifications off what is due; returns how many were.
+local function withdraw(names)
+  local gone = 0
+  for i, place in ipairs(redis.call('HMGET', P .. 'hp', unpack(names))) do
+    if place then
+      redis.call('HDEL', P .. 'hp', names[i])
+      redis.call('ZREM', P .. 'h:' .. place, names[i])
+      redis.call('ZREM', P .. 'i:' .. place, names[i])
+      gone = gone + 1
+    end
+  end
+  return gone
+end
 
 -- Nobody is told of an end that is taken back; the next one is told.
 local function silence(job)
   local names = notifications(job.id)
-  redis.call('ZREM', P .. 'h', unpack(names))
+  withdraw(names)
   redis.call('ZREM', P .. 'hx', unpack(names))
   for slot = 1, callbacks(job) do redis.call('HDEL', job.key, named('ha', slot), named('he', slot)) end
 end
@@ -209,7 +239,7 @@ local function forget(id)
     redis.call('ZREM', P .. index, id)
   end
   local names = notifications(id)
-  redis.call('ZREM', P .. 'h', unpack(names))
+  for _ = 1, withdraw(names) do count('webhooks_failed') end
   redis.call('ZREM', P .. 'hx', unpack(names))
   for state in pairs(FINAL) do redis.call('ZREM', P .. 's:' .. state, id) end
   redis.call('HDEL', P .. 'xh', id)
@@ -253,10 +283,7 @@ local function resubmit(job, callback, sender, metadata)
   if not slot then return 'full' end
   if FINAL[job.st] then
     redis.call('ZREM', P .. 'hx', named(job.id, slot))
-    if not redis.call('ZSCORE', P .. 'h', named(job.id, slot)) then
-      redis.call('HDEL', job.key, named('ha', slot), named('he', slot))
-      notify(job, slot)
-    end
+    notify(job, slot)
   end
   return 'known'
 end
