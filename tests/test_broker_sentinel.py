@@ -10,6 +10,7 @@ import pytest
 import redis
 import trustme
 from kombu.exceptions import OperationalError
+from service_work import fake_settings
 from tls_proxy import TlsProxy, ca_file, server_context
 from worker_processes import wait_for
 
@@ -191,6 +192,23 @@ def test_a_submission_that_no_replica_has_is_refused_and_makes_no_second_job_whe
         again = client.submit(b"%PDF-1.7 one", name="one.pdf", schema="receipt")
         assert not again.new
         assert [job.id for job in client.store.jobs()] == [again.job_id]
+
+
+def test_a_forced_submission_that_is_tried_again_makes_one_job(
+    broker_settings: BrokerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def confirm(job_id: str) -> None:
+        tries.append(job_id)
+        if len(tries) < 3:
+            raise UnconfirmedError("no replica has it")
+
+    with Client(fake_settings(broker_settings, tmp_path)) as client:
+        monkeypatch.setattr(client.store, "confirm", confirm)
+        (submitted,) = client.submit_many([b"%PDF-1.7 one"], force=True)
+        assert tries == [submitted.job_id] * 3
+        assert [job.id for job in client.store.jobs()] == [submitted.job_id]
 
 
 def test_a_job_that_the_server_lost_is_not_confirmed(servers: FailoverServers) -> None:

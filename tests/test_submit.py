@@ -23,7 +23,6 @@ from router.errors import (
     SchemaError,
     SourceError,
     StoreError,
-    UnconfirmedError,
     UnknownJobError,
 )
 from workers.backpressure import IntakeLimit, retry_after_s
@@ -71,20 +70,6 @@ def test_a_document_becomes_a_job_with_a_message_and_gets_its_result(client, set
     assert (result["file"], result["schema"], result["metadata"]) == (str(path), "receipt", {"order": "7"})
     assert next(event.kind for event in client.events(submitted.job_id)) == "created"
     first, other = client.submit(PICTURE), client.submit(PICTURE, tier="deep")
-
-
-def test_a_forced_submission_that_is_tried_again_makes_one_job(client, monkeypatch):
-    tries = []
-
-    def confirm(*_):
-        tries.append(len(tries))
-        if len(tries) < 3:
-            raise UnconfirmedError("no replica has it")
-
-    monkeypatch.setattr(client.store, "confirm", confirm)
-    (submitted,) = client.submit_many([PICTURE], force=True)
-    assert len(tries) == 3
-    assert [job.id for job in client.store.jobs()] == [submitted.job_id]
 
 
 def test_the_same_again_is_the_same_job_and_gets_no_second_message(client, settings):

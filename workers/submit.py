@@ -129,10 +129,14 @@ class Client:
 
     def _submit_patiently(self, source: Source, on_busy: Callable[[BusyError], None], options: Options) -> Submitted:
         nonce = _nonce(options)  # one for all tries, of which the first may have made the job
+
+        def try_once() -> Submitted:
+            submission = self._with_uri(self.check(None, options), source)
+            return self._submit(submission, source, source_name(source), nonce)
+
         while True:
             try:
-                submission = self._with_uri(self.check(None, options), source)
-                return patiently(lambda: self._submit(submission, source, source_name(source), nonce))
+                return patiently(try_once)
             except BusyError as exc:
                 on_busy(exc)
                 time.sleep(exc.retry_after_s)
