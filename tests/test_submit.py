@@ -69,7 +69,6 @@ def test_a_document_becomes_a_job_with_a_message_and_gets_its_result(client, set
     result = client.result(submitted.job_id)
     assert (result["file"], result["schema"], result["metadata"]) == (str(path), "receipt", {"order": "7"})
     assert next(event.kind for event in client.events(submitted.job_id)) == "created"
-    first, other = client.submit(PICTURE), client.submit(PICTURE, tier="deep")
 
 
 def test_the_same_again_is_the_same_job_and_gets_no_second_message(client, settings):
