@@ -1,7 +1,6 @@
 """The lane of a served model against a real server: `transformers serve` with a tiny checkpoint, on loopback."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from bad_inputs import encode, picture
 from test_model_lane import read
+from valkey_server import free_port
 
 from backends.base import GenerationRequest
 from backends.openai_http import create
@@ -20,15 +20,13 @@ from router.errors import BackendError
 for package in ("torch", "transformers", "fastapi", "uvicorn", "openai"):
     pytest.importorskip(package, reason="the server of transformers is not installed")
 
-STARTED_WITHIN_S = 90
+STARTED_WITHIN_S = 180
 
 
 @pytest.fixture(scope="module")
 def url(tiny_internvl, tmp_path_factory):
     """The address of a running server."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).parent / "transformers"), "serve", str(tiny_internvl), "--device", "cpu"]
     command += ["--dtype", "float32", "--host", "127.0.0.1", "--port", str(port)]
     log = tmp_path_factory.mktemp("server") / "log"
