@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from router.confined.rows import rgb_rows
 from router.documents import Limits, open_document, picture_process
+from router.documents.decoder_pool import MAX_AT_WORK
 from router.errors import LimitExceededError
 
 SIDE = 10_000
@@ -119,3 +121,27 @@ def test_a_page_and_its_resolution_are_reduced_together() -> None:
         assert page.dpi == pytest.approx(100, abs=0.1)
     with open_document(data, "x", Limits(max_picture_pixels=200_000), picture=page) as again:
         assert again.image(1).shape == (500, 400, 3)
+
+
+def test_no_more_decoders_of_a_process_work_at_once_than_their_memory_is_reckoned_with() -> None:
+    at_work, most = 0, 0
+    lock, done = threading.Lock(), threading.Barrier(MAX_AT_WORK)
+
+    def call(_: object) -> None:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        done.wait(60)  # as many as may are here at once, and the others only when these have gone
+        with lock:
+            at_work -= 1
+
+    threads = [
+        threading.Thread(target=picture_process.POOL.ask, args=(str(number), "x", call))
+        for number in range(2 * MAX_AT_WORK)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == MAX_AT_WORK

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,7 +20,26 @@ from router.errors import CorruptDocumentError, DocumentError, LimitExceededErro
 
 T = TypeVar("T")
 _ATTEMPTS = 2
-_MAX_IDLE = 2
+MAX_IDLE = 2
+MAX_AT_WORK = 4
+"""So many decoders of one process work at once, however many threads ask; the others wait for their turn."""
+
+
+class _Turns:
+    """A semaphore for each process: a child that was forked while others had their turn starts with all of them."""
+
+    def __init__(self) -> None:
+        self._owner = 0
+        self._turns = threading.BoundedSemaphore(MAX_AT_WORK)
+
+    def get(self) -> threading.BoundedSemaphore:
+        """Return this process's own."""
+        if self._owner != os.getpid():
+            self._owner, self._turns = os.getpid(), threading.BoundedSemaphore(MAX_AT_WORK)
+        return self._turns
+
+
+_TURNS = _Turns()
 
 
 class DecoderPool:
@@ -37,6 +57,10 @@ class DecoderPool:
 
     def ask(self, document_id: str, what: str, call: Callable[[DecoderProcess], T]) -> T:
         """Return what `call` gets from a worker, if possible one that holds the document; raise `DocumentError`."""
+        with _TURNS.get():
+            return self._ask(document_id, what, call)
+
+    def _ask(self, document_id: str, what: str, call: Callable[[DecoderProcess], T]) -> T:
         for attempt in range(_ATTEMPTS):
             worker = self.take(document_id)
             try:
@@ -70,7 +94,7 @@ class DecoderPool:
 
     def give(self, worker: DecoderProcess) -> None:
         """Keep a worker for the next call, or end it when enough are idle."""
-        if len(self._idle) < _MAX_IDLE and not worker.is_worn():
+        if len(self._idle) < MAX_IDLE and not worker.is_worn():
             self._idle.append(worker)
         else:
             worker.close()
