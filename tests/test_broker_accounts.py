@@ -219,3 +219,11 @@ def test_a_wrong_user_or_password_is_one_line(server):
 def test_without_its_line_no_user_may_do_anything(server):
     with contextlib.closing(redis.Redis(port=server.port)) as client, pytest.raises(redis.AuthenticationError):
         client.ping()
+
+
+def test_those_who_find_the_master_and_wait_for_replicas_may(admin):
+    def may(role, *command):
+        return admin.execute_command("ACL", "DRYRUN", f"docroute-{role}", *command) in {"OK", True}
+
+    assert [role for role in ROLES if may(role, "ROLE")] == [role for role in ROLES if role != "sender"]
+    assert [role for role in ROLES if may(role, "WAIT", "1", "1")] == ["client", "worker", "operator"]
