@@ -34,3 +34,10 @@ def test_the_scaling_benchmark_compares_one_two_and_four_processes():
     report = run("service_scaling", "--documents", "4", "--delay-s", "0.01")
     assert set(report["times_one"]) == {"1", "2", "4"}
     assert report["times_one"]["1"] == 1.0
+
+
+def test_the_benchmark_of_malformed_messages_counts_them_all_and_loses_no_document():
+    report = run("service_messages", "--messages", "20", "--documents", "4", "--rounds", "1")
+    assert (report["workers_ended"], report["problems"]) == (0, [])
+    assert sum(report["sent"].values()) == 23
+    assert report["rate"]["ratio"] > 0
