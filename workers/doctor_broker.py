@@ -13,9 +13,10 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from router.errors import SettingsError
-from workers.broker import broker_address, connect
-from workers.broker_errors import broker_problem
+from workers.broker import broker_address, broker_url, connect
+from workers.broker_errors import broker_problem, is_full_disk
 from workers.checks import Check, fail, ok, warn
+from workers.secret_files import is_loopback
 from workers.service_settings import BrokerSettings
 
 OLDEST_SERVER = (6, 2)
@@ -31,20 +32,26 @@ def check_broker(broker: BrokerSettings) -> list[Check]:
         with closing(connect(broker, TIMEOUT_S)) as client:
             client.ping()
             info: dict[str, Any] = {}
-            for section in ("server", "memory", "persistence", "clients"):
+            for section in ("server", "memory", "persistence", "clients", "replication"):
                 info |= client.info(section)
             skew_s = _skew_s(client)
     except SettingsError as exc:
         return [fail("broker", str(exc))]
     except redis.AuthenticationError as exc:
-        return [fail("broker", f"{address} refused the user or password: {exc}", "check service.broker.password_file")]
+        return [fail("broker", broker_problem(address, exc))]
     except NoPermissionError:
         told = f"{address} answers, but its user may not look at it"
         return [warn("broker", told, "allow INFO and TIME, to have memory, persistence and clock checked")]
     except redis.RedisError as exc:
-        return [fail("broker", broker_problem(address, exc), "start docroute up, or set service.broker.url")]
+        return [fail("broker", broker_problem(address, exc), _advice(exc))]
     checks = [_version(info, address), _eviction(info), _memory(info), *_persistence(info), _clock(skew_s)]
-    return checks + list(_password(broker))
+    return [*_takes_no_writes(info, address), *checks, *_password(broker)]
+
+
+def _advice(exc: redis.RedisError) -> str:
+    if is_full_disk(exc):  # with this the server refuses PING too, and a question for its figures begins with one
+        return "free space on the server's disk, or make its folder writable; it goes on by itself"
+    return "start docroute up, or set service.broker.url"
 
 
 def _skew_s(client: Any) -> float:
@@ -62,6 +69,13 @@ def _version(info: Mapping[str, Any], address: str) -> Check:
     if numbers and numbers < OLDEST_SERVER:
         return fail("broker", f"{name} {version} at {address} is too old", "use Redis 6.2 or newer, or Valkey")
     return ok("broker", f"{name} {version} at {address}")
+
+
+def _takes_no_writes(info: Mapping[str, Any], address: str) -> Iterator[Check]:
+    if info.get("role") == "slave":
+        primary = f"{info.get('master_host')}:{info.get('master_port')}"
+        advice = f"set service.broker.url to its primary ({primary})"
+        yield fail("broker", f"{address} is a read-only replica: it answers, and takes no job", advice)
 
 
 def _eviction(info: Mapping[str, Any]) -> Check:
@@ -106,6 +120,10 @@ def _clock(skew_s: float) -> Check:
 
 
 def _password(broker: BrokerSettings) -> Iterator[Check]:
+    parts = urlsplit(broker_url(broker))
+    if parts.scheme == "redis" and not parts.password and not is_loopback(parts.hostname or ""):
+        told = "the server asks for none and speaks no TLS: whoever reaches it may do everything"
+        yield warn("password", told, "set a password on the server and in broker.password_file, and write rediss://")
     if urlsplit(broker.url).password and broker.password_file is None:
         yield warn(
             "password", "it stands in service.broker.url", "put it into a file and name that in broker.password_file"
