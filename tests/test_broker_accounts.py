@@ -207,6 +207,13 @@ def test_a_right_that_is_missing_is_named_in_one_line(service):
     assert PASSWORD not in told
 
 
+def test_a_worker_with_too_few_rights_ends_with_one_line(service):
+    ended = docroute(service, "sender", "worker", "fast")
+    assert ended.returncode == 2
+    (line,) = ended.stderr.strip().splitlines()
+    assert "does not allow its user what is needed (the command time)" in line
+
+
 def test_a_wrong_user_or_password_is_one_line(server):
     for wrong in ("nobody", "docroute-worker:wrong"):
         name = f"{wrong}:{PASSWORD}" if ":" not in wrong else wrong

@@ -2,11 +2,12 @@
 
 import contextlib
 import resource
+import time
 
 import pytest
 from service_work import fake_settings
 from valkey_server import ValkeyServer
-from worker_processes import wait_for
+from worker_processes import ServiceProcesses, wait_for
 
 from router.errors import StoreError
 from workers.doctor import examine
@@ -35,6 +36,15 @@ def test_a_replica_is_named_with_its_primary(valkey_server, tmp_path):
         assert f"127.0.0.1:{valkey_server.port}" in check.advice
         with replica.client() as client:
             wait_for(lambda: client.info("replication")["master_link_status"] == "up", "it follows")
+        worker = ServiceProcesses(tmp_path, BrokerSettings(url=replica.url), [])
+        try:
+            worker.start("fast")
+            wait_for(lambda: worker.log.exists() and "trying again" in worker.log.read_text(), "the worker says it")
+            time.sleep(2.5)
+            said = [line for line in worker.log.read_text().splitlines() if "is a read-only replica" in line]
+            assert len(said) == 1
+        finally:
+            worker.stop()
         told = refused(settings)
         assert "is a read-only replica; set broker.url to its primary" in told
         assert "\n" not in told

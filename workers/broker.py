@@ -92,7 +92,7 @@ def check_access(broker: BrokerSettings) -> None:
     """
     with contextlib.closing(connect(broker, CONNECT_TIMEOUT_S)) as client:
         try:
-            client.ping()
+            client.time()  # PING would say nothing of missing rights, and is refused with a full disk
         except redis.RedisError as exc:
             if is_refusal(exc):
                 raise SettingsError(broker_problem(broker_address(broker), exc)) from exc

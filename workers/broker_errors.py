@@ -28,7 +28,7 @@ def is_refusal(exc: BaseException) -> bool:
     """Return whether the server turned this client away, or this client that server: trying again changes nothing."""
     if not isinstance(exc, redis.TimeoutError) and tls_problem(exc) is not None:
         return True
-    if isinstance(exc, redis.AuthenticationError | AuthorizationError):
+    if isinstance(exc, redis.AuthenticationError | AuthorizationError | NoPermissionError):
         return True
     return isinstance(exc, redis.ResponseError) and str(exc).startswith(_REFUSALS)
 

@@ -10,6 +10,7 @@ too: Celery would drop it, or end over it.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,11 @@ from typing import Any
 import redis
 from celery.worker.consumer import Consumer
 
+from workers.broker_errors import broker_problem
+
 GATHER_S = 0.2
+REFUSED_WAIT_S = 1.0
+SAY_AGAIN_S = 60.0
 _FORGOTTEN_S = 5.0
 """A flush that has not come by then was lost with its connection."""
 
@@ -26,10 +31,26 @@ _NOT_THE_MESSAGE = (redis.RedisError, OSError, MemoryError)
 """What the way to the server and the machine cause. A pool that is closing raises a RuntimeError."""
 
 
+_LOG = logging.getLogger(__name__)
+
+
 class EventGatheringConsumer(Consumer):  # type: ignore[misc]
     """The consumer that `worker_consumer` names."""
 
     _flush_asked_at: float | None = None
+
+    _problem: tuple[str, float] = ("", 0.0)
+
+    def on_connection_error_before_connected(self, exc: BaseException) -> None:
+        """Say what keeps it from its queue, once a minute while that stays the same, and wait a moment.
+
+        A server that answers and refuses, as a replica does, would else be asked twenty times a second.
+        """
+        told, (last, at) = broker_problem(self.conninfo.as_uri(), exc), self._problem
+        if told != last or time.monotonic() - at > SAY_AGAIN_S:
+            self._problem = told, time.monotonic()
+            _LOG.error("%s; trying again", told)
+        time.sleep(REFUSED_WAIT_S)
 
     def on_send_event_buffered(self) -> None:
         """Let what is buffered be sent soon; called from any thread."""
