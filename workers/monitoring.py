@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -55,8 +56,11 @@ class WorkerMonitoring:
         self.metrics.registry.register(ModelCollector(stage, engine))
         engine.on_batch(lambda size: self.metrics.observe_batch(stage, size))
 
-    def watch_queue(self, stage: Stage, grace_s: float) -> None:
-        """End the process when its consumer takes nothing of what waits for `stage`; after `grace_s` in any case."""
+    def watch_queue(self, stage: Stage, grace_s: float, speak: Callable[[], None]) -> None:
+        """End the process when its consumer takes nothing of what waits for `stage`; after `grace_s` in any case.
+
+        `speak` is called when that changes whether it is ready.
+        """
 
         def end(why: str) -> None:
             self.has_stalled = True
@@ -64,7 +68,7 @@ class WorkerMonitoring:
 
         queue = StageQueue(self._broker, stage)
         stall = Stall(messages_taken, lambda: has_room(self._consumer), queue.waits)
-        self._stall = StallWatch(self._settings, self.health, stall, end)
+        self._stall = StallWatch(self._settings, self.health, stall, end, speak)
         self._stall.start()
 
     def start(self) -> int | None:

@@ -35,7 +35,8 @@ _LOG = logging.getLogger(__name__)
 
 
 class StallWatch:
-    """Looks from a thread. `end` is told why, once, when the process should end.
+    """Looks from a thread. `end` is told why, once, when the process should end, and `speak` whenever it changes
+    whether the worker is ready.
 
     `stall_s` and `stall_exit_s` are in `settings`; a worker is not ready after the first, and ends after the second.
     """
@@ -46,12 +47,14 @@ class StallWatch:
         health: Health,
         stall: Stall,
         end: Callable[[str], None],
+        speak: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._health = health
         self._stall = stall
         self._end = end
+        self._speak = speak
         self._clock = clock
         self._still_s = 0.0
         self._live_at = clock()
@@ -76,7 +79,9 @@ class StallWatch:
 
     def look(self) -> None:
         """Look once."""
-        self._still_s = self._stall.look()
+        before, self._still_s = self.problem(), self._stall.look()
+        if (before is None) != (self.problem() is None):
+            self._speak()
         problems = self._health.not_live()
         if not problems:
             self._live_at = self._clock()

@@ -95,7 +95,7 @@ def _work(settings: Settings, choice: WorkerChoice, monitoring: WorkerMonitoring
         quiet=True,
         **({"task_time_limit": settings.document_timeout_s + TIME_LIMIT_MARGIN_S} if pool == "prefork" else {}),
     )
-    monitoring.watch_queue(choice.stage, settings.document_timeout_s + 2 * TIME_LIMIT_MARGIN_S)
+    monitoring.watch_queue(choice.stage, settings.document_timeout_s + 2 * TIME_LIMIT_MARGIN_S, presence.speak)
     worker.start()
     del connected  # handlers are held weakly by Celery, so they live as long as this frame
     monitoring.stop()
