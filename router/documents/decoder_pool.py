@@ -8,10 +8,8 @@ since the system may have ended it for others' memory; twice is the document's f
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -20,9 +18,10 @@ from router.errors import CorruptDocumentError, DocumentError, LimitExceededErro
 
 T = TypeVar("T")
 _ATTEMPTS = 2
-MAX_IDLE = 2
 MAX_AT_WORK = 4
 """So many decoders of one process work at once, however many threads ask; the others wait for their turn."""
+MAX_IDLE = MAX_AT_WORK
+"""With fewer, threads that take turns would start a process for every other document."""
 
 
 class _Turns:
@@ -43,7 +42,7 @@ _TURNS = _Turns()
 
 
 class DecoderPool:
-    """Idle workers of this process; deque operations are atomic, so that no lock can be held across a fork.
+    """Idle workers of this process. A forked child begins with none, and with a lock that nobody holds.
 
     `name` is what users call the format, `remedy` what may help when it makes its reader crash.
     """
@@ -52,7 +51,8 @@ class DecoderPool:
         self._start = start
         self._name = name
         self._remedy = remedy
-        self._idle: deque[DecoderProcess] = deque()
+        self._idle: list[DecoderProcess] = []
+        self._lock = threading.Lock()
         self._hooked = False
 
     def ask(self, document_id: str, what: str, call: Callable[[DecoderProcess], T]) -> T:
@@ -87,40 +87,46 @@ class DecoderPool:
     def take(self, document_id: str) -> DecoderProcess:
         """Return a live worker, if possible one that holds the document already."""
         self._hook()
-        idle = self._drain()
-        idle.sort(key=lambda worker: worker.document_id != document_id)
-        self._idle.extend(idle[1:])
-        return idle[0] if idle else self._start()
+        while (worker := self._pop(document_id)) is not None:
+            if worker.is_alive():
+                return worker
+            worker.close()
+        return self._start()
+
+    def _pop(self, document_id: str) -> DecoderProcess | None:
+        """Return an idle worker: one that holds the document, else one that holds none, else any."""
+        ranks = {document_id: 0, None: 1}
+        with self._lock:
+            best = min(self._idle, key=lambda worker: ranks.get(worker.document_id, 2), default=None)
+            if best is not None:
+                self._idle.remove(best)
+        return best
 
     def give(self, worker: DecoderProcess) -> None:
         """Keep a worker for the next call, or end it when enough are idle."""
-        if len(self._idle) < MAX_IDLE and not worker.is_worn():
-            self._idle.append(worker)
-        else:
+        with self._lock:
+            kept = len(self._idle) < MAX_IDLE and not worker.is_worn()
+            if kept:
+                self._idle.append(worker)
+        if not kept:
             worker.close()
 
     def release(self, document_id: str) -> None:
         """Let idle workers drop a document, so that its bytes do not outlive it."""
-        for worker in self._drain():
-            if worker.document_id != document_id or worker.drop():
+        with self._lock:
+            holding = [worker for worker in self._idle if worker.document_id == document_id]
+            for worker in holding:
+                self._idle.remove(worker)
+        for worker in holding:
+            if worker.drop():
                 self.give(worker)
-
-    def _drain(self) -> list[DecoderProcess]:
-        """Return all live idle workers, which are then the caller's."""
-        drained = []
-        while self._idle:
-            with contextlib.suppress(IndexError):  # another thread was quicker
-                drained.append(self._idle.popleft())
-        alive = [worker for worker in drained if worker.is_alive()]
-        for worker in drained:
-            if worker not in alive:
-                worker.close()
-        return alive
 
     def close(self) -> None:
         """End all idle workers."""
-        while self._idle:
-            self._idle.popleft().close()
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.close()
 
     def _hook(self) -> None:
         if not self._hooked:
@@ -130,5 +136,6 @@ class DecoderPool:
                 os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
-        while self._idle:
-            self._idle.popleft().forget()
+        idle, self._idle, self._lock = self._idle, [], threading.Lock()
+        for worker in idle:
+            worker.forget()

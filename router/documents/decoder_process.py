@@ -12,11 +12,12 @@ import os
 import struct
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
+from router.documents.pipes import PipeTimeoutError, read_exactly, write_all
 from router.errors import (
     CorruptDocumentError,
     DocumentError,
@@ -59,6 +60,8 @@ class DecoderProcess:
         self._max_documents = max_documents
         self._stdin = cast(IO[bytes], self._process.stdin)
         self._stdout = cast(IO[bytes], self._process.stdout)
+        for pipe in (self._stdin, self._stdout):
+            os.set_blocking(pipe.fileno(), False)
         self.document_id: str | None = None
         self.page_count = 0
         self._documents = 0
@@ -84,18 +87,16 @@ class DecoderProcess:
     def send(self, header: dict[str, Any], payload: bytes, timeout_s: float) -> None:
         """Send one request; raise `WorkerDiedError`."""
         encoded = json.dumps({**header, "timeout_s": timeout_s, "size": len(payload)}).encode()
-        with self._deadline(timeout_s):
-            self._stdin.write(_LENGTH.pack(len(encoded)) + encoded)
-            self._stdin.write(payload)
-            self._stdin.flush()
+        with self._deadline(timeout_s) as until:
+            write_all(self._stdin.fileno(), _LENGTH.pack(len(encoded)) + encoded, until)
+            write_all(self._stdin.fileno(), payload, until)
 
     def receive(self, timeout_s: float) -> tuple[dict[str, Any], bytearray]:
         """Return header and payload of the next reply; raise `WorkerDiedError`, or the `DocumentError` it reports."""
-        with self._deadline(timeout_s):
-            header: dict[str, Any] = json.loads(
-                self._read(_LENGTH.unpack(self._read(_LENGTH.size))[0], _MAX_HEADER_BYTES)
-            )
-            payload = self._read(header["size"])
+        with self._deadline(timeout_s) as until:
+            size = _LENGTH.unpack(self._read(_LENGTH.size, until))[0]
+            header: dict[str, Any] = json.loads(self._read(size, until, _MAX_HEADER_BYTES))
+            payload = self._read(header["size"], until)
             failure = _ERRORS[header["error"]](str(header["detail"])[:_MAX_DETAIL_CHARS]) if "error" in header else None
         if failure is not None:
             raise failure
@@ -124,37 +125,21 @@ class DecoderProcess:
             with contextlib.suppress(OSError):
                 pipe.close()
 
-    def _read(self, size: int, at_most: int = _MAX_PAYLOAD_BYTES) -> bytearray:
+    def _read(self, size: int, until: float, at_most: int = _MAX_PAYLOAD_BYTES) -> bytearray:
         if not 0 <= size <= at_most:
             raise ValueError("no worker that is sound sends so much")
-        buffer = bytearray(size)
-        view = memoryview(buffer)
-        filled = 0
-        while filled < size:
-            count = self._stdout.readinto(view[filled:])  # type: ignore[attr-defined]
-            if not count:
-                raise EOFError
-            filled += count
-        return buffer
+        return read_exactly(self._stdout.fileno(), size, until)
 
     @contextlib.contextmanager
-    def _deadline(self, timeout_s: float) -> Iterator[None]:
-        # killing the process ends any blocked read or write, on every platform and from any thread
-        expired = threading.Event()
-
-        def expire() -> None:
-            expired.set()
-            self._process.kill()
-
-        timer = threading.Timer(timeout_s, expire)
-        timer.daemon = True
-        timer.start()
+    def _deadline(self, timeout_s: float) -> Iterator[float]:
+        """Give the time of the monotonic clock at which the process is ended for taking too long."""
         try:
-            yield
+            yield time.monotonic() + timeout_s
+        except PipeTimeoutError as exc:
+            self._process.kill()
+            raise WorkerDiedError(timed_out=True) from exc
         except (OSError, EOFError, ValueError, KeyError, TypeError) as exc:  # nothing it sends is trusted
-            raise WorkerDiedError(expired.is_set()) from exc
-        finally:
-            timer.cancel()
+            raise WorkerDiedError(timed_out=False) from exc
 
 
 def start(script: Path, *preload: str) -> subprocess.Popen[bytes]:
