@@ -10,6 +10,7 @@ import pytest
 import redis
 import trustme
 from kombu.exceptions import OperationalError
+from kombu.utils.json import dumps
 from service_work import fake_settings
 from tls_proxy import TlsProxy, ca_file, server_context
 from worker_processes import wait_for
@@ -83,7 +84,11 @@ def test_secrets_come_from_files_and_stand_in_no_message(tmp_path: Path) -> None
     assert (group.username, group.password) == ("worker", "s3cret")
     assert (group.own_username, group.own_password) == ("watcher", "wh1sper")
     assert broker_address(broker) == "sentinel://one:1,two:2/0?master=main"
-    told = repr(group) + str(Server(broker).address)
+    made = make_app(Settings.model_validate({"service": {"broker": broker.model_dump()}}))
+    with made.connection_for_write() as connection:
+        told_to_whoever_asks = connection.info()
+    del told_to_whoever_asks["password"]  # as Celery does
+    told = repr(group) + str(Server(broker).address) + dumps(told_to_whoever_asks) + repr(told_to_whoever_asks)
     assert "s3cret" not in told
     assert "wh1sper" not in told
 

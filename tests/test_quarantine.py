@@ -86,6 +86,10 @@ def test_a_message_is_sent_again_as_it_came_and_a_cut_one_is_not(
     with pytest.raises(MessageError, match="only 16,384 of its 16,385 bytes"):
         quarantine.send_again(quarantine.messages()[0].id)
     assert quarantine.drop(quarantine.messages()[0].id)
+    put_aside(client, broker_settings.key_prefix, make_entry(b"5", "\ud800" + 600 * "x", "a note made it up"))
+    with pytest.raises(MessageError, match="no queue of the service"):
+        quarantine.send_again(quarantine.messages()[0].id)
+    assert quarantine.drop(quarantine.messages()[0].id)
     assert not quarantine.drop("unknown")
     assert quarantine.count() == 0
 

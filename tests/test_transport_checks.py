@@ -111,6 +111,17 @@ def test_a_note_that_is_none_keeps_no_other_message_from_being_given_back(checke
     assert checked.client.hlen("unacked") == checked.client.zcard("unacked_index") == 0
 
 
+@pytest.mark.parametrize("tag", [b"\xff", b"two\nlines", 600 * b"x"])
+def test_a_note_under_a_tag_that_no_worker_gives_is_dealt_with_too(checked, quarantine, tag):
+    note(checked, tag, b"garbage")
+    checked.qos.restore_visible(interval=1)
+    note(checked, tag, json.dumps([good("docroute.fast", ["job1"]), "", "fast"]).encode())
+    checked.qos.restore_visible(interval=1)
+    assert checked.client.llen("fast") == 1
+    assert quarantine.count() == 1
+    assert checked.client.hlen("unacked") == checked.client.zcard("unacked_index") == 0
+
+
 def test_a_message_given_back_lies_where_it_came_from_and_can_be_taken_again(checked):
     send(checked, raw(good("docroute.fast", ["job1"])), "fast\x06\x163")
     (first,) = checked.taken

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.credentials import UsernamePasswordCredentialProvider
 from redis.exceptions import MasterDownError, NoPermissionError, ReadOnlyError
 from redis.retry import Retry
 from redis.sentinel import (
@@ -42,6 +43,13 @@ _NO_MASTER_ERRORS = (ReadOnlyError, MasterDownError)
 _FORM = "write sentinel://HOST:PORT,HOST:PORT,HOST:PORT/0?master=NAME, or sentinels:// for TLS"
 
 
+class _OwnAccount(UsernamePasswordCredentialProvider):
+    """As whom to speak to sentinels: workers tell the options of their connections to whoever asks, but not this."""
+
+    def __json__(self) -> str:
+        return "***"
+
+
 @dataclass(frozen=True)
 class SentinelGroup:
     """Which sentinels to ask, for which master, and as whom to speak to both."""
@@ -57,10 +65,14 @@ class SentinelGroup:
 
     def sentinel_options(self, tls: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options of connections to the sentinels."""
-        named = {"username": self.own_username, "password": self.own_password}
-        secret = {name: value for name, value in named.items() if value is not None}
+        own = _OwnAccount(self.own_username, self.own_password)
+        account = {"credential_provider": own} if self.own_username or self.own_password else {}
         encrypted = {"ssl": True, **tls} if tls else {}
-        return {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S} | secret | encrypted
+        return {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S} | account | encrypted
+
+    def __json__(self) -> str:
+        """Return what a worker tells of it to whoever asks for its connection, as Flower does."""
+        return self.master
 
 
 def uses_sentinels(url: str) -> bool:

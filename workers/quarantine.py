@@ -14,6 +14,7 @@ from typing import Any
 from router.errors import MessageError
 from router.types import Frozen
 from workers.broker import Server, script_text
+from workers.jobs import STAGES
 from workers.store_codec import one_line
 
 MOST_MESSAGES = 1000
@@ -56,7 +57,7 @@ class Entry(Frozen):
 def make_entry(raw: bytes, queue: str, reason: str, sender: str = "", task: str = "", tag: str = "") -> Entry:
     """Return what is kept of a message, cut where it is too long."""
     kept = base64.b64encode(raw[:MOST_RAW_BYTES]).decode()
-    said = {"queue": queue, "reason": one_line(reason), "sender": one_line(sender), "task": one_line(task)}
+    said = {"queue": one_line(queue), "reason": one_line(reason), "sender": one_line(sender), "task": one_line(task)}
     return Entry(
         id=secrets.token_hex(6), text=json.dumps(said | {"size_bytes": len(raw), "raw": kept}), tag=one_line(tag)
     )
@@ -104,7 +105,7 @@ class Quarantine:
     def send_again(self, message_id: str) -> bool:
         """Put one back into its queue as it came; return whether it was there.
 
-        Raise `MessageError` for one that is cut, or that lay in no queue.
+        Raise `MessageError` for one that is cut, or that lay in no queue of the service.
         """
         message = self.get(message_id)
         if message is None:
@@ -112,8 +113,8 @@ class Quarantine:
         if message.is_cut:
             kept = f"only {len(message.raw):,} of its {message.size_bytes:,} bytes were kept"
             raise MessageError(f"message {message_id} cannot be sent again: {kept}; its sender must send it")
-        if not message.queue:
-            raise MessageError(f"message {message_id} lay in no queue; drop it")
+        if message.queue not in STAGES:
+            raise MessageError(f"message {message_id} lay in no queue of the service; drop it")
         target = _NORMAL_LIST.format(queue=message.queue)
         return bool(self._server.run("send_again", message_id, target, message.raw))
 

@@ -26,6 +26,7 @@ from kombu.utils.json import dumps
 
 from workers.envelope import noted_message
 from workers.quarantine import Entry, make_entry, put_aside
+from workers.store_codec import one_line
 
 if TYPE_CHECKING:
     from workers.incoming import Incoming
@@ -46,23 +47,22 @@ _NOT_THE_MESSAGE = (redis.RedisError, OSError, Empty)
 class CheckedQoS(kombu_redis.QoS):  # type: ignore[misc]
     """Gives messages back only where they can be taken again."""
 
-    def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
+    def restore_by_tag(self, tag: str | bytes, client: Any = None, leftmost: bool = False) -> None:
         """Put a message that a worker has back into the queue it came from, or aside; raise `redis.RedisError`."""
         channel = self.channel
         if channel.door is None:
             super().restore_by_tag(tag, client, leftmost)
             return
-        name = tag.decode("utf-8", "replace") if isinstance(tag, bytes) else tag
         with channel.conn_or_acquire(client) as client:
-            kept = client.hget(self.unacked_key, name)
+            kept = client.hget(self.unacked_key, tag)
             raw, queue = noted_message(kept or b"")
             incoming = None if kept is None else channel.check(raw, queue, 0)
             if incoming is None or incoming.payload is None or not incoming.task:
-                channel.put_aside_noted(name, raw, queue, incoming)
+                channel.put_aside_noted(tag, raw, queue, incoming)
                 return
             target = channel._q_for_pri(queue, _priority(raw))
             keys = [channel.global_keyprefix + key for key in (self.unacked_index_key, self.unacked_key, target)]
-            client.eval(_GIVE_BACK, len(keys), *keys, name, "LPUSH" if leftmost else "RPUSH", raw)
+            client.eval(_GIVE_BACK, len(keys), *keys, tag, "LPUSH" if leftmost else "RPUSH", raw)
 
 
 class CheckedChannel(kombu_redis.Channel):  # type: ignore[misc]
@@ -85,14 +85,18 @@ class CheckedChannel(kombu_redis.Channel):  # type: ignore[misc]
         found: Callable[[bytes, str, int], Incoming] = symbol_by_name(self.door)
         return found
 
-    def put_aside_noted(self, tag: str, raw: bytes, queue: str, incoming: Incoming | None) -> None:
+    def put_aside_noted(self, tag: str | bytes, raw: bytes, queue: str, incoming: Incoming | None) -> None:
         """Put a message aside whose note says that a worker has it; without one, there is only its time to forget."""
-        if incoming is None:
+        name = tag.decode("utf-8", "replace") if isinstance(tag, bytes) else tag
+        is_plain = one_line(name).encode() == (tag if isinstance(tag, bytes) else tag.encode())
+        if incoming is not None:
+            reason = incoming.reason or "a note says that a worker has it, for a queue that is none of the service's"
+            kept_tag = name if is_plain else ""
+            self._put_aside(make_entry(raw, queue, reason, incoming.sender, incoming.task, kept_tag))
+        if incoming is None or not is_plain:  # a note under a tag that no worker gives must not stay in front of others
             with self.conn_or_acquire() as client:
                 client.zrem(self.unacked_index_key, tag)
-            return
-        reason = incoming.reason or "a note says that a worker has it, for a queue that is none of the service's"
-        self._put_aside(make_entry(raw, queue, reason, incoming.sender, incoming.task, tag))
+                client.hdel(self.unacked_key, tag)
 
     def put_aside_held(self, message: Any, reason: str) -> None:
         """Put a message aside that this worker has; raise `redis.RedisError`."""
