@@ -116,6 +116,7 @@ def test_what_fails_is_named_and_the_rest_goes_on(docroute, settings, paths, tmp
         (["--callback", "http://example.com/"], "callback URL"),
         (["--tier", "middle"], "--tier"),
         (["--priority", "urgent"], "--priority"),
+        (["--job-id", "order-7"], "--job-id names the job of one document, and these are 3"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_submits_nothing(docroute, options, said, paths, store):
@@ -123,6 +124,15 @@ def test_wrong_usage_exits_with_2_and_submits_nothing(docroute, options, said, p
     assert (code, out) == (2, "")
     assert said in err
     assert store.counts()["received"] == 0
+
+
+def test_an_id_of_ones_own_is_kept_by_its_document(docroute, paths):
+    assert ids_of(docroute("submit", paths[0], "--job-id", "order-7")[1]) == ["order-7"]
+    assert "there before" in docroute("submit", paths[0], "--job-id", "order-7")[1]
+    code, out, err = docroute("submit", paths[1], "--job-id", "order-7")
+    assert (code, out) == (1, "")
+    assert "job order-7 is there already with another document, and untouched; give another id" in err
+    assert docroute("submit", paths[0], "--job-id", "a b")[0] == 2
 
 
 def test_nothing_to_submit_is_wrong_usage(docroute, tmp_path):

@@ -26,6 +26,7 @@ from router.errors import (
     UnknownJobError,
 )
 from workers.backpressure import IntakeLimit, retry_after_s
+from workers.job_record import read_record, record_blob
 from workers.service_settings import BrokerSettings
 from workers.store_memory import MemoryStore
 from workers.submit import Client, with_broker
@@ -255,6 +256,14 @@ def test_an_unknown_job_is_told_apart_from_one_without_a_result(client, settings
     work(settings)
     with pytest.raises(NoResultError, match="failed: "):
         client.result(failed)
+
+
+def test_a_dead_letter_that_cannot_be_cancelled_is_not_written_down_as_ended(client):
+    job_id = client.submit(PICTURE).job_id
+    lease = client.store.begin(job_id, "intake", "w", 600.0, 3).job.lease
+    assert client.store.fail(job_id, lease.token, "broken", dead=True)
+    assert client.cancel(job_id) == "failed"
+    assert read_record(client.blobs, record_blob(job_id)).ended is None
 
 
 def test_waiting_ends_with_its_time_and_says_who_is_not_done(client, settings):

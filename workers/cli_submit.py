@@ -52,6 +52,7 @@ Metadata = Annotated[
 Wait = Annotated[bool, typer.Option("--wait", help="Wait and show the results as they come.")]
 Out = Annotated[Path | None, typer.Option(help="Wait and write the results as JSON lines.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on stdout instead of names or tables.")]
+JobId = Annotated[str | None, typer.Option(help="Name the job of one document yourself.", metavar="ID")]
 Force = Annotated[bool, typer.Option("--force", help="Read again what was submitted before.")]
 ShowProgress = Annotated[
     bool | None, typer.Option("--progress/--no-progress", help="Progress bar on stderr; default on a terminal only.")
@@ -69,6 +70,7 @@ def submit(
     out: Out = None,
     json: AsJson = False,
     force: Force = False,
+    job_id: JobId = None,
     progress: ShowProgress = None,
 ) -> None:
     """Give documents to the service (`docroute up`, or workers anywhere) and print their jobs.
@@ -97,22 +99,31 @@ def submit(
         "metadata": _metadata(metadata or ()),
         "force": force,
     }
-    if _submit_and_wait(_sources(paths), options, wait, out, json, progress):
+    if _submit_and_wait(_sources(paths), job_id, options, wait, out, json, progress):
         raise typer.Exit(1)
 
 
 def _submit_and_wait(
-    sources: Sequence[str | Path], options: Options, wait: bool, out: Path | None, json: bool, progress: bool | None
+    sources: Sequence[str | Path],
+    job_id: str | None,
+    options: Options,
+    wait: bool,
+    out: Path | None,
+    json: bool,
+    progress: bool | None,
 ) -> int:
     """Return how many documents failed."""
     from workers.submit import Client
+
+    if job_id is not None and len(sources) != 1:
+        raise SettingsError(f"--job-id names the job of one document, and these are {len(sources)}")
 
     stderr = Console(stderr=True, highlight=False)
     shown = stderr.is_terminal if progress is None else progress
     waits = wait or out is not None
     with Client() as client:
-        client.check(None, options)
-        accepted, failed = _submit_all(client, sources, options, stderr, shown, quiet=waits, json=json)
+        client.check(job_id, options)
+        accepted, failed = _submit_all(client, sources, job_id, options, stderr, shown, quiet=waits, json=json)
         if waits and accepted:
             job_ids = list(dict.fromkeys(one.job_id for one in accepted))
             failed += wait_for(client, job_ids, stderr, shown, out, json).failed
@@ -122,6 +133,7 @@ def _submit_and_wait(
 def _submit_all(
     client: Client,
     sources: Sequence[str | Path],
+    job_id: str | None,
     options: Options,
     stderr: Console,
     shown: bool,
@@ -139,7 +151,7 @@ def _submit_all(
             if not shown:
                 stderr.print(f"{busy}; waiting", soft_wrap=True, markup=False)
 
-        for one in client.submit_many(sources, on_busy=tell_busy, **options):
+        for one in client.submit_many(sources, on_busy=tell_busy, job_id=job_id, **options):
             bar.update(task, advance=1, description=escaped(Path(one.source).name))
             if one.error is None:
                 accepted.append(one)

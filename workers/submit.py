@@ -102,17 +102,18 @@ class Client:
         sources: Iterable[Source],
         *,
         on_busy: Callable[[BusyError], None] = lambda busy: None,
+        job_id: str | None = None,
         **options: Unpack[Options],
     ) -> Iterator[Submitted]:
-        """Yield what became of each source, in order; takes the options of `submit`.
+        """Yield what became of each source, in order; takes the options of `submit`, `job_id` for a single source only.
 
         A source that cannot be read or stored is given with its error, and the others go on. While the service is
         busy it waits, and tells `on_busy` so; a broker that restarts meanwhile may be away for a minute.
         """
-        self.check(None, options)
+        self.check(job_id, options)
         self.store.now()  # a broker that is not there at all is told at once
         for source in sources:
-            yield self._submit_patiently(source, on_busy, options)
+            yield self._submit_patiently(source, on_busy, job_id, options)
 
     def check(self, job_id: str | None, options: Options) -> Submission:
         """Return the checked options of a submission; raise `SourceError`, `SchemaError` or `CallbackError`."""
@@ -127,11 +128,13 @@ class Client:
         find_schema(submission.schema_name, service.schemas)
         return submission
 
-    def _submit_patiently(self, source: Source, on_busy: Callable[[BusyError], None], options: Options) -> Submitted:
+    def _submit_patiently(
+        self, source: Source, on_busy: Callable[[BusyError], None], job_id: str | None, options: Options
+    ) -> Submitted:
         nonce = _nonce(options)  # one for all tries, of which the first may have made the job
 
         def try_once() -> Submitted:
-            submission = self._with_uri(self.check(None, options), source)
+            submission = self._with_uri(self.check(job_id, options), source)
             return self._submit(submission, source, source_name(source), nonce)
 
         while True:
@@ -249,7 +252,8 @@ class Client:
         state = self.store.cancel(job_id)
         if state is None:
             raise self._unknown(unknown_jobs([job_id]))
-        keep_end(self.blobs, self.store.get(job_id))
+        if state == "cancelled":  # a dead letter may still be tried again
+            keep_end(self.blobs, self.store.get(job_id))
         return state
 
     def _unknown(self, told: str) -> UnknownJobError:
