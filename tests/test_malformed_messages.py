@@ -116,6 +116,7 @@ def test_a_refused_submission_is_a_failed_job_whose_sender_is_called(service: St
         "at uri: it holds a lone surrogate": changed("uri", uri="\udfff.png"),
         "at schema: it holds a lone surrogate": changed("schema", schema="\ud800"),
         "at callback_url: it holds a lone surrogate": changed("call", callback_url="\ud800"),
+        "at callback_url: String should have at most": changed("long", callback_url=callback + "a" * 2000),
         "an argument self": changed("names", self=1, task=2),
     }
     put(s, "intake", *map(raw, wrong.values()))
@@ -124,9 +125,10 @@ def test_a_refused_submission_is_a_failed_job_whose_sender_is_called(service: St
     (worker,) = s.start("intake")
     s.wait_until_ended(len(wrong) + more)
     assert s.store.counts()["failed"] == len(wrong) + more
-    for reason, job_id in zip(wrong, ["task", "eta", "expires", "text", "uri", "schema", "call", "names"], strict=True):
+    ids = ["task", "eta", "expires", "text", "uri", "schema", "call", "long", "names"]
+    for reason, job_id in zip(wrong, ids, strict=True):
         assert reason in (s.job(job_id).error or "")
-        assert s.job(job_id).spec.callback_url == (callback if job_id != "call" else "?")
+        assert s.job(job_id).spec.callback_url == (None if job_id in {"call", "long"} else callback)
     assert put_aside(s) == []
     assert worker.poll() is None
 

@@ -37,7 +37,6 @@ from workers.submission import (
     identify,
     read_submission,
     refusal_of,
-    storable,
 )
 
 LONGEST_WAIT_S = 5.0
@@ -129,7 +128,7 @@ def _fetch(runtime: Runtime, uri: str) -> bytes:
 def _refuse(runtime: Runtime, arguments: Mapping[str, Any], exc: Exception) -> str:
     """Keep a submission that can become no job as a failed one; return `refused`, or `conflict`."""
     error = one_line(exc)
-    refusal = refusal_of(storable(arguments), error)
+    refusal = refusal_of(arguments, error)
     _LOG.warning("submission %s is refused: %s", refusal.job_id, error)
     if isinstance(exc, ConflictError):
         return _tell(runtime, refusal.notice("conflict"), error)

@@ -38,7 +38,7 @@ class Submission(Frozen):
     schema_name: Annotated[str, Field(alias="schema", max_length=64)] = AUTO
     job_id: Annotated[str, Field(pattern=rf"^{JOB_ID.pattern}$")] | None = None
     priority: Priority = "normal"
-    callback_url: Annotated[str, Field(max_length=2000)] | None = None
+    callback_url: Annotated[str, Field(max_length=MAX_URI_CHARS)] | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     tier: Literal["auto", "fast", "deep"] = "auto"
     version: Literal[1] = 1
@@ -132,26 +132,33 @@ def _is_storable(value: Any) -> bool:
 
 
 def refusal_of(arguments: Mapping[str, JsonValue], error: str) -> Refusal:
-    """Return how a submission is kept that can become no real job, with its reason.
+    """Return how a submission is kept that can become no real job, with its reason; nobody is told at half a URL.
 
     The id is the given one where it is valid, else a hash of URI, schema and options: the sender can compute neither,
     but finds it by the webhook and in the list of failed jobs.
     """
+    callback = _callback(arguments.get("callback_url"))
+    arguments = storable(arguments)
     given = arguments.get("job_id")
     parts = [str(arguments.get(key) or "") for key in ("uri", "blob", "schema", "tier")]
     hashed = _hash("unreadable", *parts)
     job = given if isinstance(given, str) and JOB_ID.fullmatch(given) else hashed
-    uri, callback = arguments.get("uri"), arguments.get("callback_url")
+    uri = arguments.get("uri")
     metadata = arguments.get("metadata")
     kept = {str(k)[:100]: str(v)[:500] for k, v in metadata.items()} if isinstance(metadata, dict) else {}
     spec = JobSpec(
         document_id=NO_DOCUMENT,
         uri=redact_url(uri)[:MAX_URI_CHARS] if isinstance(uri, str) else "",
         schema_name=str(arguments.get("schema") or AUTO)[:64],
-        callback_url=callback[:2000] if isinstance(callback, str) else None,
+        callback_url=callback,
         metadata=kept if sum(map(len, [*kept, *kept.values()])) <= MAX_METADATA_CHARS else {},
     )
     return Refusal(job, spec, _hash("refused", error, *parts))
+
+
+def _callback(url: object) -> str | None:
+    """Return where to call, None where what was sent is no text or was to be cut."""
+    return url if isinstance(url, str) and len(url) <= MAX_URI_CHARS and _is_storable(url) else None
 
 
 def _hash(*parts: str) -> str:
