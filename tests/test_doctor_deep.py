@@ -123,6 +123,19 @@ def test_what_attempts_left_over_goes_to_the_trash_unless_it_is_young(client, do
     assert sorted(blob for blob, _ in client.blobs.trashed()) == sorted([late, reading])
 
 
+def test_what_a_dead_letter_needs_when_it_is_revived_is_not_left_over(client, tmp_path):
+    (path,) = documents(tmp_path / "in", 1)
+    job_id = client.submit(path).job_id
+    reading = client.blobs.put_json(EXTRACTIONS, f"{job_id}.1", {"read": True})
+    for stage in ("intake", "deep"):
+        lease = client.store.begin(job_id, stage, "w", 600.0, 3).job.lease
+        if stage == "intake":
+            client.store.advance(job_id, lease.token, "deep", True, {"extraction": reading})
+    assert client.store.fail(job_id, lease.token, "broken", dead=True)
+    age(client, reading)
+    assert counts(client, repair=True) == {}
+
+
 def test_records_of_requests_are_written_anew(client, done, tmp_path):
     waiting, other = (client.submit(path).job_id for path in documents(tmp_path / "more", 5)[3:])
     file_of(client, record_blob(waiting)).unlink()

@@ -60,6 +60,18 @@ def test_conflicts_without_end_do_not_grow_the_log_without_end(world):
     assert len(world.kinds()) == 200
 
 
+def test_a_sender_who_asks_again_and_again_does_not_grow_the_log_without_end(world):
+    world.create(callback_url=HOOK)
+    while len(world.kinds()) < 297:
+        world.store.retry("job", world.begin_again(), 0.0, "error")
+    world.store.cancel("job")
+    for _ in range(3):
+        (hook,) = world.store.due_webhooks(9, LONG_S)
+        world.store.webhook_sent(hook.id)
+        world.store.create("job", spec(callback_url=HOOK))
+    assert world.kinds()[-3:] == ["cancelled", "notified", "notified"]
+
+
 def test_every_sender_of_a_job_is_told_once_with_its_own_words(world):
     world.create(callback_url=HOOK, metadata={"order": "1"})
     token = world.begin()

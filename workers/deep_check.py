@@ -128,7 +128,8 @@ class DeepCheck:
             return True
 
     def _look_at_extraction(self, blob: str, job: Job | None, age_s: float) -> None:
-        needed = job is not None and not job.is_final and job.data.get("extraction") == blob
+        may_go_on = job is not None and (not job.is_final or job.state == "failed")  # a dead letter may be revived
+        needed = job is not None and may_go_on and job.data.get("extraction") == blob
         if not needed and age_s > YOUNG_S:
             self._found("left_over", blob, lambda: self._blobs.throw_away(blob))
 

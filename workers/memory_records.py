@@ -16,6 +16,8 @@ from workers.store import RISKS_KEPT, STATISTICS, DeadLetter
 
 _NOISE_LINES = 200
 """Events that outsiders can repeat without end are logged up to this many lines."""
+NOTICE_LINES = 300
+"""So far is what the receivers were told, for which a sender may ask again and again."""
 
 _CALLS_KEPT = 4
 _TOKENS_KEPT = 20
@@ -143,9 +145,9 @@ class MemoryRecords:
         lease = record.job.lease
         record.events.append(self._event(record.job, kind, lease.worker if lease else "", detail))
 
-    def _log_noise(self, record: Record, kind: str, detail: str = "") -> None:
+    def _log_noise(self, record: Record, kind: str, detail: str = "", most: int = _NOISE_LINES) -> None:
         # Whoever holds the lease has nothing to do with it.
-        if len(record.events) < _NOISE_LINES:
+        if len(record.events) < most:
             record.events.append(self._event(record.job, kind, "", detail))
 
     def _event(self, job: Job, kind: str, worker: str, detail: str) -> Event:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from workers import store_webhooks as rules
-from workers.memory_records import Callback, MemoryRecords, Record
+from workers.memory_records import NOTICE_LINES, Callback, MemoryRecords, Record
 from workers.store_codec import one_line
 from workers.store_webhooks import Answered, Receiver, Webhook, receiver_of
 
@@ -73,7 +73,7 @@ class MemoryWebhooks(MemoryRecords):
                 self._answered(callback, "answered")
                 callback.due_at = None
                 slot = record.callbacks.index(callback) + 1
-                self._log(record, "notified", f"callback {slot}" if slot > 1 else "")
+                self._log_noise(record, "notified", f"callback {slot}" if slot > 1 else "", NOTICE_LINES)
 
     def webhook_retry(self, webhook_id: str, delay_s: float, error: str, did: Answered = "") -> None:
         with self._lock:
@@ -89,7 +89,7 @@ class MemoryWebhooks(MemoryRecords):
                 self._answered(callback, did)
                 callback.due_at, callback.dead_at, callback.error = None, self._clock(), one_line(error)
                 self._counters["webhooks_failed"] += 1
-                self._log(record, "unnotified", one_line(error))
+                self._log_noise(record, "unnotified", one_line(error), NOTICE_LINES)
 
     def _answered(self, callback: Callback, did: Answered) -> None:
         now, place = self._clock(), receiver_of(callback.url)

@@ -22,6 +22,7 @@ local FIELDS = {'st', 'sg', 'ws', 'ca', 'at', 'tk', 'lw', 'lu', 'cb', 'cn', 'rq'
 local CALLS_KEPT_CHARS = 32
 local TOKENS_KEPT_CHARS = 340
 local NOISE_LINES = 200
+local NOTICE_LINES = 300
 local MOST_CALLBACKS = 8
 local FOR_EVER = 1e12
 
@@ -52,8 +53,8 @@ local function log(job, kind, worker, detail)
 end
 
 -- What outsiders can repeat without end must not grow the log without end.
-local function log_noise(job, kind, worker, detail)
-  if redis.call('LLEN', job.log) < NOISE_LINES then log(job, kind, worker, detail) end
+local function log_noise(job, kind, worker, detail, most)
+  if redis.call('LLEN', job.log) < (most or NOISE_LINES) then log(job, kind, worker, detail) end
 end
 
 -- A call that comes again because its answer was lost must not be applied again; each has a name of 8 characters.

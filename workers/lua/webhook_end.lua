@@ -35,11 +35,11 @@ else
 end
 wake(place)
 if what == 'sent' then
-  log(job, 'notified', '', slot > 1 and 'callback ' .. slot or '')
+  log_noise(job, 'notified', '', slot > 1 and 'callback ' .. slot or '', NOTICE_LINES)
 elseif what == 'dead' then
   redis.call('HSET', job.key, named('he', slot), problem)
   redis.call('ZADD', P .. 'hx', NOW, name)
   count('webhooks_failed')
-  log(job, 'unnotified', '', problem)
+  log_noise(job, 'unnotified', '', problem, NOTICE_LINES)
 end
 return 1
