@@ -61,7 +61,7 @@ def read_one(case: Case, generous: bool) -> dict[str, Any]:
     return {
         "seed": case.seed,
         "outcome": outcome,
-        "finding": finding or _beyond(peaks, limits, seconds),
+        "finding": finding or _beyond(peaks, limits, seconds, _open_files()),
         "seconds": round(seconds, 3),
         "peak_bytes": {f"{name}, {kind} limits": peak for name, peak in peaks.items()},
     }
@@ -98,7 +98,11 @@ def _high_water(pid: int) -> int:
     return 0
 
 
-def _beyond(peaks: dict[str, int], limits: Limits, seconds: float) -> str:
+def _open_files() -> int:
+    return len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0  # noqa: PTH208
+
+
+def _beyond(peaks: dict[str, int], limits: Limits, seconds: float, files: int) -> str:
     """Return which bound was exceeded, empty where none was."""
     pictures = 3 * max(limits.max_picture_pixels, limits.max_render_pixels)
     bounds = {
@@ -110,7 +114,6 @@ def _beyond(peaks: dict[str, int], limits: Limits, seconds: float) -> str:
     for name, peak in peaks.items():
         if peak > bounds[name]:
             return f"the {name} took {peak / 1e6:.0f} MB, its bound is {bounds[name] / 1e6:.0f} MB"
-    files = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0  # noqa: PTH208
     if files > _MAX_OPEN_FILES:
         return f"{files} files are open"
     return f"took {seconds:.0f} s" if seconds > CASE_TIMEOUT_S / 2 else ""

@@ -43,6 +43,8 @@ def _expected(jobs: Hashes) -> dict[str, set[str]]:
 def _loose_problems(client: Any, prefix: str, jobs: Hashes) -> Iterable[str]:
     """What follows from more than a job's fields: messages, dead letters, webhooks, logs."""
     members = {name: set(client.zrange(prefix + name, 0, -1)) for name in ("u", "d", "x", "h", "hx")}
+    lines = _lines(client, prefix)
+    notified = {name.partition(".")[0] for name in members["hx"].union(*lines.values())}
     waiting = {job_id for job_id, job in jobs.items() if job["st"] not in FINAL and "lu" not in job}
     called = {job_id for job_id, job in jobs.items() if job["st"] in FINAL and "cb" in job}
     failed = {job_id for job_id, job in jobs.items() if job["st"] == "failed"}
@@ -51,11 +53,18 @@ def _loose_problems(client: Any, prefix: str, jobs: Hashes) -> Iterable[str]:
         "due and unpublished at once": members["u"] & members["d"],
         "dead letters of jobs that did not fail": members["x"] - failed,
         "dead letters without their text": members["x"] ^ set(client.hkeys(f"{prefix}xh")),
-        "webhooks of jobs that have none": (members["h"] | members["hx"]) - called,
+        "webhooks of jobs that have none": notified - called,
+        "receivers of webhooks that nobody looks at": {place for place, names in lines.items() if names} - members["h"],
         "logs without a job": _logs(client, prefix) ^ set(jobs),
         "leases of ended jobs": {job_id for job_id, job in jobs.items() if job["st"] in FINAL and "lu" in job},
     }
     return [f"{rule}: {sorted(wrong)[:5]}" for rule, wrong in rules.items() if wrong]
+
+
+def _lines(client: Any, prefix: str) -> dict[str, set[str]]:
+    """Return the notifications that are due by receiver, each by its job's id and perhaps a number behind a point."""
+    start = f"{prefix}h:"
+    return {key.removeprefix(start): set(client.zrange(key, 0, -1)) for key in client.scan_iter(f"{start}*")}
 
 
 def _logs(client: Any, prefix: str) -> set[str]:

@@ -104,12 +104,14 @@ def test_a_task_says_job_stage_state_queue_and_how_many_pages(service):
     assert task["result"] == "'done'"
 
 
-def test_the_arguments_of_other_clients_are_shown_without_passwords(service):
+def test_the_arguments_of_other_clients_are_shown_without_passwords_and_paths(service):
     def submitted():
         return [t for t in tasks_of(service).values() if t["name"] == "docroute.submit" and t["kwargs"]]
 
     wait_for(submitted, "Flower saw the submission")
-    assert "https://host/x.pdf" in submitted()[0]["kwargs"]
+    shown = submitted()[0]["kwargs"]
+    assert "https://host/" in shown
+    assert "x.pdf" not in shown, "whose path may be a secret cannot be told from a text of another client"
     assert "hunter2" not in json.dumps(tasks_of(service))
 
 

@@ -42,8 +42,9 @@ def test_another_exception_than_a_document_error_is_a_finding(monkeypatch: pytes
 
 def test_a_process_beyond_its_bound_is_a_finding() -> None:
     peaks = {"caller": 50_000_000, "picture decoder": TIGHT.picture_memory_bytes + 1}
-    assert "the picture decoder took 250 MB" in _beyond(peaks, TIGHT, 1.0)
-    assert _beyond({"caller": 50_000_000}, TIGHT, 1.0) == ""
+    assert "the picture decoder took 250 MB" in _beyond(peaks, TIGHT, 1.0, 20)
+    assert _beyond({"caller": 50_000_000}, TIGHT, 1.0, 200) == "200 files are open"
+    assert _beyond({"caller": 50_000_000}, TIGHT, 1.0, 20) == ""
 
 
 def test_a_caller_that_ends_is_a_finding_whose_document_is_kept(tmp_path) -> None:

@@ -156,7 +156,7 @@ def test_the_demo_writes_what_the_readme_says_and_test_runs_pytest():
     assert re.search(r"docroute up --trial -- \S*docroute submit samples --out out/service.jsonl$", service)
     for written in ("`out/report.html`", "`out/results.jsonl`", "`out/service.jsonl`"):
         assert written in README
-    assert bash("make test --dry-run", ROOT).stdout.rstrip().endswith("-m pytest")
+    assert bash("make test --dry-run", ROOT).stdout.rstrip().endswith("-m pytest --numprocesses 2 --dist loadfile")
 
 
 def test_the_environment_is_where_the_readme_activates_it():
