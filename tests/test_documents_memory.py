@@ -8,16 +8,18 @@ import sys
 import threading
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from bad_inputs import encode, picture
+from bad_inputs import encode, picture, text_pdf
 from PIL import Image
 
 from router.confined.rows import rgb_rows
-from router.documents import Limits, open_document, picture_process
-from router.documents.decoder_pool import MAX_AT_WORK
-from router.errors import LimitExceededError
+from router.documents import Limits, open_document, pdf_process, picture_process
+from router.documents.decoder_pool import MAX_AT_WORK, DecoderPool
+from router.documents.decoder_process import DecoderProcess
+from router.errors import DocumentError, LimitExceededError
 
 SIDE = 10_000
 MODES = ["RGB", "RGBA", "LA", "L", "1", "P", "CMYK", "YCbCr", "LAB", "I", "F", "I;16"]
@@ -145,3 +147,61 @@ def test_no_more_decoders_of_a_process_work_at_once_than_their_memory_is_reckone
     for thread in threads:
         thread.join()
     assert most == MAX_AT_WORK
+
+
+FAILING = [
+    pytest.param(b"%PDF-1.7\nno PDF" + b" " * 100 + b"\n%%EOF", pdf_process.POOL, id="no PDF"),
+    pytest.param(text_pdf(["hello"], pages=3), pdf_process.POOL, id="too many pages"),
+    pytest.param(encode(picture(), "PNG")[:60], picture_process.POOL, id="half a picture"),
+    pytest.param(encode(picture(), "JPEG")[:-900], picture_process.POOL, id="a picture without its end"),
+]
+
+
+@pytest.mark.parametrize(("data", "pool"), FAILING)
+def test_a_document_that_cannot_be_read_is_dropped(
+    data: bytes, pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: list[str | None] = []
+    drop = DecoderProcess.drop
+
+    def noted(worker: DecoderProcess) -> bool:
+        dropped.append(worker.document_id)
+        return drop(worker)
+
+    monkeypatch.setattr(DecoderProcess, "drop", noted)
+    pool.close()
+    with pytest.raises(DocumentError):
+        open_document(data, "x", Limits(max_pages=2))
+    assert len(dropped) == 1
+    assert [worker.document_id for worker in pool._idle] == [None]
+
+
+def test_a_picture_of_one_page_is_asked_for_once_and_then_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    send = DecoderProcess.send
+
+    def noted(worker: DecoderProcess, header: dict[str, Any], payload: bytes, timeout_s: float) -> None:
+        sent.append(header["op"])
+        send(worker, header, payload, timeout_s)
+
+    monkeypatch.setattr(DecoderProcess, "send", noted)
+    data = encode(picture(), "PNG")
+    with open_document(data, "x") as opened:
+        first = opened.image(1)
+    with open_document(data, "x", picture=opened.document.pages[0]) as again:
+        assert np.array_equal(again.image(1), first)
+    assert sent == ["open", "open"]
+
+
+def test_the_same_file_opened_twice_has_all_its_pages_both_times() -> None:
+    pages = [Image.fromarray(np.full((40, 50), shade, np.uint8)) for shade in (10, 100, 200)]
+    data = encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    with open_document(data, "x") as one, open_document(data, "x") as other:
+        assert len(one.document.pages) == len(other.document.pages) == 3
+        assert [int(other.image(number)[0, 0, 0]) for number in (3, 1, 2)] == [200, 10, 100]
+        assert int(one.image(2)[0, 0, 0]) == 100
+
+
+def test_the_longest_time_limits_are_no_error() -> None:
+    with open_document(encode(picture(), "PNG"), "x", Limits(page_timeout_s=1e9)) as opened:
+        assert len(opened.document.pages) == 1

@@ -206,6 +206,18 @@ def test_a_worker_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, 
         open_document(text_pdf(["hello"]), "x", Limits(page_timeout_s=0.2))
 
 
+def test_an_answer_that_cannot_be_read_is_the_documents_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pdf_process.POOL.close()
+    script = tmp_path / "nests.py"
+    script.write_text(
+        "import os, time\nos.write(1, (200_000).to_bytes(4, 'little'))\n"
+        "for _ in range(100):\n    os.write(1, b'[' * 2000)\ntime.sleep(60)\n"
+    )
+    monkeypatch.setattr(pdf_process, "_SCRIPT", script)
+    with pytest.raises(CorruptDocumentError, match="crash"):
+        open_document(text_pdf(["hello"]), "x")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_reads_with_its_own_worker() -> None:
     code = """

@@ -173,9 +173,11 @@ def test_a_crash_a_bad_file_and_a_bug_fail_their_own_documents_only(notes, tmp_p
 
 
 def test_a_document_that_takes_too_long_is_given_up(notes):
-    found = outcomes(notes[:3], [{"document": "0.pdf", "delay_s": 60}], document_timeout_s=2.0)
+    found = outcomes(
+        notes[:3], [{"document": "0.pdf", "delay_s": 60}], document_timeout_s=10.0
+    )  # each process's first document loads much
     assert [outcome.error is not None for outcome in found] == [True, False, False]
-    assert "longer than 2 s" in found[0].error
+    assert "longer than 10 s" in found[0].error
 
 
 @dataclass(frozen=True)

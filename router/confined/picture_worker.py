@@ -27,7 +27,7 @@ from router.confined.picture_file import (
     cost_bytes,
     open_picture,
 )
-from router.confined.protocol import Reply, bound_memory, serve
+from router.confined.protocol import Reply, arm, bound_memory, serve
 from router.confined.rows import BAND_BYTES, rgb_rows
 
 _NEW_SUBFILE_TYPE = 254
@@ -45,17 +45,23 @@ class Reader:
         self._frames: list[int] = []
 
     def open(self, header: dict[str, Any], data: bytes) -> Iterator[Reply]:
-        """Yield the number of pages and what is to be noted; only headers are read."""
+        """Yield the number of pages and what is to be noted, both from headers, then the page that is asked for."""
         self._data, self._media_type, self._bounds = data, header["media_type"], Bounds(**header["bounds"])
         bound_memory(self._bounds.picture_memory_bytes)
         with self._opened() as image:
             self._frames = self._select(image)
             self._check_sizes(image)
             notes = () if self._media_type == TIFF else notes_on_frames(image, data)
+        del image  # some readers hold memory from opening on
         yield {"pages": len(self._frames), "notes": notes}, 0, ()
+        arm(header["timeout_s"])
+        yield from self.decode(header, data)
 
     def decode(self, header: dict[str, Any], _: bytes) -> Iterator[Reply]:
-        """Yield one page as RGB rows, and how its sides and upper edge are to be set right."""
+        """Yield one page as RGB rows, and how its sides and upper edge are to be set right.
+
+        A file of one page is forgotten with that: its picture is asked for once.
+        """
         number = header["page"]
         with self._opened() as image:
             image.seek(self._frames[number - 1])
@@ -75,6 +81,8 @@ class Reader:
             }
             told["dpi"] = dpi and round(dpi * width / full[0], 2)
             yield told | {"notes": notes}, 3 * width * height, rgb_rows(loaded, (width, height))
+        if len(self._frames) == 1:
+            self._data = b""
 
     def drop(self, _: dict[str, Any], __: bytes) -> Iterator[Reply]:
         """Forget the file and yield an empty reply."""

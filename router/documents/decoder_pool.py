@@ -34,7 +34,8 @@ class _Turns:
     def get(self) -> threading.BoundedSemaphore:
         """Return this process's own."""
         if self._owner != os.getpid():
-            self._owner, self._turns = os.getpid(), threading.BoundedSemaphore(MAX_AT_WORK)
+            self._turns = threading.BoundedSemaphore(MAX_AT_WORK)
+            self._owner = os.getpid()  # last: another thread would take the parent's, of which no turn comes back
         return self._turns
 
 
@@ -66,7 +67,9 @@ class DecoderPool:
             try:
                 answer = call(worker)
             except DocumentError:
-                self.give(worker)
+                # what it could not open it has all the same
+                if worker.document_id is not None or worker.drop():
+                    self.give(worker)
                 raise
             except WorkerDiedError as exc:
                 worker.close()

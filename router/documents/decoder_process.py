@@ -138,7 +138,14 @@ class DecoderProcess:
         except PipeTimeoutError as exc:
             self._process.kill()
             raise WorkerDiedError(timed_out=True) from exc
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as exc:  # nothing it sends is trusted
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+        ) as exc:  # nothing it sends is trusted
             raise WorkerDiedError(timed_out=False) from exc
 
 

@@ -48,10 +48,16 @@ class ImagePages:
         self._media_type = media_type
         self._limits = limits
         self._first: Rgb | None = None
+        self._count = 0
+        self._notes: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
         self.pages: tuple[Page, ...] = () if known is None else (known,)
         if known is None:
-            self.pages = tuple(self._inspect())
+            try:
+                self.pages = tuple(self._inspect())
+            except BaseException:
+                self.close()
+                raise
 
     def image(self, number: int) -> Rgb:
         """Return page `number` (from 1); raise `DocumentError`."""
@@ -66,35 +72,39 @@ class ImagePages:
         POOL.release(self._id)
 
     def _inspect(self) -> Iterator[Page]:
-        opened = POOL.ask(self._id, "the picture", self._open)
-        self.notes = tuple(opened["notes"])
-        for number in range(1, opened["pages"] + 1):
+        number = 1
+        while number == 1 or number <= self._count:
             rgb, told = self._decode(number)
             if number == 1:
-                self._first = rgb
+                self._first, self.notes = rgb, self._notes
             self.notes += tuple(told["notes"])
             height, width = rgb.shape[:2]
             yield Page(number=number, width_px=width, height_px=height, dpi=told["dpi"], blank=is_blank(rgb))
-
-    def _open(self, worker: DecoderProcess) -> dict[str, Any]:
-        worker.document_id = None
-        bounds = {name: getattr(self._limits, name) for name in _BOUNDS}
-        header = {"op": "open", "media_type": self._media_type, "bounds": bounds}
-        worker.send(header, self._data, self._limits.page_timeout_s)
-        reply = worker.receive(self._limits.page_timeout_s)[0]
-        worker.hold(self._id, int(reply["pages"]))
-        return reply
+            number += 1
 
     def _decode(self, number: int) -> tuple[Rgb, dict[str, Any]]:
         def call(worker: DecoderProcess) -> tuple[dict[str, Any], bytearray]:
-            if worker.document_id != self._id:
-                self._open(worker)
-            worker.send({"op": "decode", "page": number}, b"", self._limits.page_timeout_s)
+            if worker.document_id != self._id or not self._count:
+                self._open(worker, number)
+            else:
+                worker.send({"op": "decode", "page": number}, b"", self._limits.page_timeout_s)
             told, rows = worker.receive(self._limits.page_timeout_s)
             if not rows or len(rows) != 3 * told["width_px"] * told["height_px"]:
                 raise WorkerDiedError(timed_out=False)
+            if worker.page_count == 1:  # it has forgotten the file by itself
+                worker.document_id = None
             return told, rows
 
         told, rows = POOL.ask(self._id, f"page {number}", call)
         rgb = np.frombuffer(rows, np.uint8).reshape(told["height_px"], told["width_px"], 3)
         return pixels.upright(pixels.stretched(rgb, told["wider"], told["higher"]), told["turn"]), told
+
+    def _open(self, worker: DecoderProcess, number: int) -> None:
+        """Let a worker open the file and go on to decode a page, in one request: that page is the next reply."""
+        worker.document_id = None
+        bounds = {name: getattr(self._limits, name) for name in _BOUNDS}
+        header = {"op": "open", "media_type": self._media_type, "bounds": bounds, "page": number}
+        worker.send(header, self._data, self._limits.page_timeout_s)
+        opened = worker.receive(self._limits.page_timeout_s)[0]
+        self._count, self._notes = int(opened["pages"]), tuple(opened["notes"])
+        worker.hold(self._id, self._count)

@@ -43,9 +43,13 @@ class PdfPages:
         self._limits = limits
         self._opening_ends = time.monotonic() + limits.document_timeout_s
         self._count = 0
-        self._ask("the first page", lambda _: None)
-        self._check_count()
-        self.pages = tuple(self._inspect())
+        try:
+            self._ask("the first page", lambda _: None)
+            self._check_count()
+            self.pages = tuple(self._inspect())
+        except BaseException:
+            self.close()
+            raise
         self._opening_ends = math.inf
         self.notes: tuple[str, ...] = (unseen_note(self._unseen),) if self._unseen else ()
 

@@ -7,6 +7,7 @@ import select
 import time
 
 _CHUNK_BYTES = 1 << 20
+_LONGEST_MS = 2**31 - 1
 
 
 class PipeTimeoutError(Exception):
@@ -53,5 +54,5 @@ def _poller(fd: int, events: int) -> select.poll:
 
 
 def _await(poller: select.poll, until: float) -> None:
-    if not poller.poll(max(0.0, 1000 * (until - time.monotonic()))):
+    if not poller.poll(min(max(0.0, 1000 * (until - time.monotonic())), _LONGEST_MS)):
         raise PipeTimeoutError
