@@ -9,7 +9,7 @@ import pytest
 from steps_world import SURE, StepsWorld
 
 from router.errors import PurgeRefusedError
-from workers.blobs import EXTRACTIONS, ORIGINALS, RESULTS, Blobs, make_blobs, original_blob
+from workers.blobs import EXTRACTIONS, ORIGINALS, RESULTS, Blobs, document_id_of, make_blobs, original_blob
 from workers.broker import Server
 from workers.jobs import JobSpec
 from workers.retention import LEAST, Retention
@@ -125,6 +125,24 @@ def test_the_original_of_a_job_that_may_be_revived_stays(store: Store, blobs: Bl
     assert store.fail("dead", lease.lease.token, "broken")
     older(blobs, original_blob(document_id), days=40)
     assert Retention(store, blobs, SETTINGS).run_once() == 0
+
+
+def test_jobs_that_have_expired_hide_none_that_may_be_revived(
+    store: RedisStore, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.retention._BATCH", 1)
+    for job_id in ("expired", "dead", "expired-too"):
+        store.create(job_id, JobSpec(document_id=blobs.put_original(job_id.encode())))
+        job = store.begin(job_id, "intake", "w", 600, 3).job
+        assert job is not None
+        assert job.lease is not None
+        store.fail(job_id, job.lease.token, "broken")
+    for job_id in ("expired", "expired-too"):
+        store._server.do(lambda client, job_id=job_id: client.delete(store._key(f"j:{job_id}")))
+    for blob in names(blobs, ORIGINALS):
+        older(blobs, blob, days=31)
+    assert Retention(store, blobs, SETTINGS).run_once() == 2
+    assert names(blobs, ORIGINALS) == [original_blob(document_id_of(b"dead"))]
 
 
 def test_one_round_takes_a_share_of_a_kind_only(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,8 @@ class Retention:
         found = {""}
         for state in (state for state in STATES if state not in FINAL or state == "failed"):
             offset = 0
-            while jobs := self._store.jobs(state=state, order="oldest", limit=_BATCH, offset=offset):
+            while offset < self._store.counts()[state]:  # a part may be empty: those that have expired are passed over
+                jobs = self._store.jobs(state=state, order="newest", limit=_BATCH, offset=offset)
                 found.update(original_blob(job.spec.document_id) for job in jobs)
                 offset += _BATCH
         return found
