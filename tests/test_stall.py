@@ -1,6 +1,7 @@
 """A worker that takes nothing while messages wait: it is not ready, says so, and ends to be started again."""
 
 import os
+import threading
 
 import pytest
 from steps_world import PAGE, SURE
@@ -111,6 +112,20 @@ def test_a_worker_that_is_not_live_ends_itself_where_nothing_else_does():
     assert not worker.ended
     worker.pass_time(20)
     assert set(worker.ended) == {"the engine: its thread ended"}
+
+
+def test_a_watch_whose_look_fails_looks_again(monkeypatch):
+    worker, looks = Worker(), threading.Semaphore(0)
+
+    def fail():
+        looks.release()
+        raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr("workers.stall_watch.LOOK_EVERY_S", 0.01)
+    worker.health.ask("the engine", fail)
+    worker.watch.start()
+    assert all(looks.acquire(timeout=60) for _ in range(2))
+    worker.watch.stop()
 
 
 def test_a_broker_that_gives_nothing_out_is_not_the_worker_s_fault(valkey_server, broker_settings):

@@ -9,7 +9,7 @@ import redis
 from store_world import LONG_S, World
 from valkey_server import ValkeyServer
 
-from router.errors import SettingsError, StoreError
+from router.errors import SettingsError, StoreError, UnconfirmedError
 from workers import broker as broker_module
 from workers.broker import Server, broker_address, broker_url, connect
 from workers.jobs import JobSpec
@@ -184,6 +184,9 @@ def test_a_full_server_takes_no_more_but_lets_running_work_end(valkey_server):
     assert store.get("waiting").attempts == 0
     assert store.renew("done", tokens["done"], LONG_S)
     assert store.finish("done", tokens["done"], "done", "r", 0.5, {})
+    replicated = store_of(BrokerSettings(url=valkey_server.url, replicas=1))
+    with pytest.raises(UnconfirmedError, match="0 of 1 replicas have job done"):
+        replicated.confirm("done", "r", within_s=0.01)
     assert store.retry("retried", tokens["retried"], 0, "x")
     assert store.fail("failed", tokens["failed"], "x")
     assert store.advance("advanced", tokens["advanced"], "fast", False, {})

@@ -94,7 +94,10 @@ class StallWatch:
 
     def _run(self) -> None:
         while not self._stopped.wait(LOOK_EVERY_S):
-            self.look()
+            try:
+                self.look()
+            except Exception:  # whoever watches must not be the one that fell silent
+                _LOG.exception("one look at the queue failed")
 
 
 class StageQueue:
