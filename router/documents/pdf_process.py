@@ -8,7 +8,7 @@ from router.documents.decoder_pool import DecoderPool
 from router.documents.decoder_process import DecoderProcess
 
 _SCRIPT = Path(__file__).with_name("pdf_worker.py")
-_PRELOAD = ("pypdfium2", "pypdfium2.raw")
+_PRELOAD = ("pypdfium2", "pypdfium2.raw", "router.confined.protocol")
 _MAX_DOCUMENTS = 500
 
 

@@ -1,34 +1,27 @@
 """The process that runs PDFium: reads requests from stdin, writes replies to stdout, and may crash.
 
-It runs as a script with only the standard library and pypdfium2 loaded, so that it starts quickly and a damaged
-document can harm nothing else. It must not know the rest of the package: it reports characters and pixels, its caller
-interprets.
-
-A message is four bytes of length, that many bytes of JSON, then `size` bytes of payload (`size` is a key of the JSON).
+It runs as a script with only the standard library, pypdfium2 and the protocol loaded, so that it starts quickly and a
+damaged document can harm nothing else. It must not know the rest of the package: it reports characters and pixels, its
+caller interprets.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
-import math
-import os
-import signal
 import struct
-import sys
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as c
 
-LENGTH = struct.Struct("<I")
+from router.confined.protocol import Reply, arm, bound_memory, serve
+
 CHARACTER = struct.Struct("<I7fB")
 """Code point, tight box (left, bottom, right, top) in points, loose bottom and top, angle in radians, flags."""
 GENERATED, UNMAPPED, INVISIBLE, HYPHEN = 1, 2, 4, 8
 _AFFINE_UNIT = 1_000_000
-_ALARM_SLACK_S = 5
 _MAX_ANNOTATIONS = 1000
 _MAX_FORM_DEPTH = 12
 _ANNOTATIONS_WITH_TEXT = (c.FPDF_ANNOT_WIDGET, c.FPDF_ANNOT_FREETEXT, c.FPDF_ANNOT_STAMP)
@@ -38,33 +31,8 @@ class PageError(Exception):
     """A page cannot be used; the first argument is the reply's error kind."""
 
 
-def _send(out: BinaryIO, header: dict[str, Any], payload: Any = b"") -> None:
-    encoded = json.dumps({**header, "size": len(payload)}).encode()
-    out.write(LENGTH.pack(len(encoded)) + encoded)
-    out.write(payload)
-    out.flush()
-
-
-def _receive(source: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
-    prefix = source.read(LENGTH.size)
-    if len(prefix) < LENGTH.size:
-        return None
-    header = json.loads(source.read(LENGTH.unpack(prefix)[0]))
-    return header, source.read(header["size"])
-
-
-def _arm(timeout_s: float) -> None:
-    """Die when a call into PDFium never returns, even with the caller gone; the default action needs no interpreter."""
-    if hasattr(signal, "alarm"):
-        signal.alarm(math.ceil(timeout_s) + _ALARM_SLACK_S if timeout_s else 0)
-
-
-def _bound_memory(size_bytes: int) -> None:
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (size_bytes, resource.getrlimit(resource.RLIMIT_AS)[1]))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _reply(header: dict[str, Any], payload: Any = b"") -> Reply:
+    return header, len(payload), (payload,)
 
 
 class Reader:
@@ -74,18 +42,18 @@ class Reader:
         self._data = b""
         self._pdf: Any = None
 
-    def open(self, header: dict[str, Any], data: bytes) -> Iterator[tuple[dict[str, Any], Any]]:
+    def open(self, header: dict[str, Any], data: bytes) -> Iterator[Reply]:
         """Yield the page count."""
-        _bound_memory(header["memory_bytes"])
+        bound_memory(header["memory_bytes"])
         self._data = data
         self._reopen()
-        yield {"pages": len(self._pdf)}, b""
+        yield _reply({"pages": len(self._pdf)})
 
-    def drop(self, _: dict[str, Any], __: bytes) -> Iterator[tuple[dict[str, Any], Any]]:
+    def drop(self, _: dict[str, Any], __: bytes) -> Iterator[Reply]:
         """Close the document and yield an empty reply."""
         self._close()
         self._data = b""
-        yield {}, b""
+        yield _reply({})
 
     def is_encrypted(self) -> bool:
         """Return whether the document names an encryption; the trailer that does is never compressed."""
@@ -111,25 +79,25 @@ class Reader:
         finally:
             page.close()
 
-    def inspect(self, header: dict[str, Any], _: bytes) -> Iterator[tuple[dict[str, Any], Any]]:
+    def inspect(self, header: dict[str, Any], _: bytes) -> Iterator[Reply]:
         """Yield size and characters of each page of a range."""
         self._reopen()
         for number in range(header["first"], header["last"] + 1):
-            _arm(header["timeout_s"])
+            arm(header["timeout_s"])
             with self._page(number) as page:
                 width_pt, height_pt = page.get_size()
                 _check_box(page, number)
                 characters = _characters(page, header["max_characters"], number)
-            yield {"width_pt": width_pt, "height_pt": height_pt, **characters[0]}, characters[1]
+            yield _reply({"width_pt": width_pt, "height_pt": height_pt, **characters[0]}, characters[1])
 
-    def render(self, header: dict[str, Any], _: bytes) -> Iterator[tuple[dict[str, Any], Any]]:
+    def render(self, header: dict[str, Any], _: bytes) -> Iterator[Reply]:
         """Yield one page as rows without padding: RGB, or grey, and then, if `bare`, the same without its text."""
         width, height, gray = header["width_px"], header["height_px"], header.get("gray", False)
         with self._page(header["page"]) as page:
-            yield {}, _pixels(page, width, height, gray)
+            yield _reply({}, _pixels(page, width, height, gray))
             if header.get("bare", False):
                 _hide_text(page)
-                yield {}, _pixels(page, width, height, gray)
+                yield _reply({}, _pixels(page, width, height, gray))
 
 
 def _pixels(page: Any, width: int, height: int, gray: bool) -> memoryview:
@@ -261,19 +229,9 @@ def _failure(exc: Exception, encrypted: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Serve requests until the caller closes stdin."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    source, out = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever the library prints must not mix with the replies
     reader = Reader()
-    while (message := _receive(source)) is not None:
-        header, data = message
-        _arm(header["timeout_s"])
-        try:
-            for reply, payload in getattr(reader, header["op"])(header, data):
-                _send(out, reply, payload)
-        except Exception as exc:  # whatever a hostile document provokes is the caller's to name
-            _send(out, _failure(exc, reader.is_encrypted()))
-        _arm(0)
+    answers = {"open": reader.open, "drop": reader.drop, "inspect": reader.inspect, "render": reader.render}
+    serve(answers, lambda exc: _failure(exc, reader.is_encrypted()))
 
 
 if __name__ == "__main__":
