@@ -287,3 +287,13 @@ def test_a_broker_may_be_taken_as_it_is(settings, tmp_path, monkeypatch, capsys)
         assert docroute("recover", "--accept")[0] == 0
         assert epoch_problem(client.store, client.blobs) == ""
         assert client.store.get(job_id) is None
+
+
+def test_an_id_that_another_takes_while_it_is_recovered_is_known(settings, tmp_path, monkeypatch):
+    first, second = documents(tmp_path / "in", 2)
+    with Client(settings) as client:
+        client.submit(first, job_id="order-7")
+        empty(settings)
+        monkeypatch.setattr(client.store, "get", lambda job_id: client.submit(second, job_id=job_id) and None)
+        recovery = Recovery(client.store, client.blobs, lambda job: None, settings.service.retention.finished_s)
+        assert [(job.job_id, job.outcome) for job in recovery.run()] == [("order-7", "known")]

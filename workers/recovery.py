@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from router.errors import BlobError, BlobMissingError
+from router.errors import BlobError, BlobMissingError, CallbackError, ConflictError
 from router.types import Frozen
 from workers.blobs import RESULTS, Blobs
 from workers.epoch import blobs_epoch, write_epoch
@@ -79,6 +79,8 @@ class Recovery:
     def _guarded(self, recover: Callable[[str, bool], Recovered], blob: str, old: bool) -> Recovered:
         try:
             return recover(blob, old)
+        except (ConflictError, CallbackError):  # its id was taken by another a moment ago
+            return Recovered(job_id=job_of(blob), outcome="known")
         except BlobError as exc:
             return Recovered(job_id=job_of(blob), outcome="damaged", detail=str(exc))
 
