@@ -64,7 +64,7 @@ class PdfPages:
         return self._pixels(number, *_shrunk(page.width_px, page.height_px, page.dpi or dpi, dpi), gray=True)[0]
 
     def close(self) -> None:
-        """End workers that hold this document; others stay for the next one."""
+        """Let workers drop this document; they stay for the next one."""
         POOL.release(self._id)
 
     def _ask(self, what: str, call: Callable[[DecoderProcess], T]) -> T:
