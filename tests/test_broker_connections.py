@@ -9,6 +9,7 @@ import pytest
 import redis
 from valkey_server import ValkeyServer
 
+from router.errors import SettingsError
 from workers.broker import Connections, connect
 from workers.service_settings import BrokerSettings
 
@@ -76,3 +77,10 @@ def test_a_forked_process_uses_no_connection_of_its_parent(server: ValkeyServer)
     assert connections.call("CLIENT", "ID") == own
     os.close(read_end)
     os.close(write_end)
+
+
+@pytest.mark.parametrize("url", ["unix:///run/valkey.sock", "http://host", "host:6379", "redis://host:hunter2/0"])
+def test_a_url_that_celery_could_not_use_is_refused_with_the_right_forms_and_without_its_secrets(url: str) -> None:
+    with pytest.raises(SettingsError, match="write redis://HOST:PORT/DB, rediss:// for TLS, or sentinel://") as told:
+        connect(BrokerSettings(url=url))
+    assert "hunter2" not in str(told.value)

@@ -33,6 +33,7 @@ FAIL_OVER_TRIES = 12
 """Where another server may take over: so often, which is a dozen seconds."""
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 2.0
+_SCHEMES = ("redis", "rediss")
 Answer = TypeVar("Answer")
 
 
@@ -76,11 +77,13 @@ def connect(broker: BrokerSettings, timeout_s: float = SOCKET_TIMEOUT_S) -> redi
     if uses_sentinels(broker.url):
         return master_client(read_group(broker_url(broker), broker), tls, **options)
     try:
+        if urlsplit(broker.url).scheme not in _SCHEMES:
+            raise ValueError("Celery, which must connect too, knows no other")
         return redis.Redis.from_url(broker_url(broker), **tls, **options)
     except (ValueError, TypeError):
         # The cause may quote a part of the password.
         raise SettingsError(
-            "broker.url is not a Redis URL; write redis://HOST:PORT/DB, rediss:// for TLS, unix://PATH, or "
+            "broker.url is not a Redis URL; write redis://HOST:PORT/DB, rediss:// for TLS, or "
             "sentinel://HOST:PORT,HOST:PORT/DB?master=NAME"
         ) from None
 
