@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
 
+from benchmarks.fuzz_pdfs import written
 from router.errors import (
     CorruptDocumentError,
     DocumentError,
@@ -65,20 +66,6 @@ def encode(image: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def raw_pdf(objects: list[bytes]) -> bytes:
-    """Return a PDF of these objects, numbered from 1; the first is the catalogue."""
-    out = bytearray(b"%PDF-1.7\n")
-    offsets = []
-    for number, body in enumerate(objects, 1):
-        offsets.append(len(out))
-        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    start = len(out)
-    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
-    out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    out += b"trailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, start)
-    return bytes(out)
-
-
 def stream(content: bytes, extra: bytes = b"") -> bytes:
     """Return a compressed PDF stream object."""
     packed = zlib.compress(content)
@@ -92,7 +79,7 @@ def page_pdf(
     first = 5 + len(extra)
     kids = b" ".join(b"%d 0 R" % number for number in range(first, first + pages))
     leaf = b"<</Type/Page/Parent 2 0 R/Contents 4 0 R/Resources<</Font<</F1 3 0 R>>>>%s>>" % page
-    return raw_pdf(
+    return written(
         [
             b"<</Type/Catalog/Pages 2 0 R>>",
             b"<</Type/Pages/Count %d/Kids[%s]>>" % (pages, kids),
@@ -165,7 +152,7 @@ def make_bad_inputs(folder: Path) -> dict[str, Path]:
         "truncated.pdf": pdf[: len(pdf) // 2],
         "garbage.pdf": b"%PDF-1.7\n" + bytes(range(256)) * 8,
         "encrypted.pdf": text_pdf(["secret"], password="key"),
-        "no_pages.pdf": raw_pdf([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 0/Kids[]>>"]),
+        "no_pages.pdf": written([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 0/Kids[]>>"]),
         "pages_10000.pdf": page_pdf(b"BT /F1 12 Tf 72 700 Td (x) Tj ET", pages=10_000),
         "pages_600.tiff": encode(one_bit, "TIFF", save_all=True, append_images=[one_bit] * 599),
         "huge_header.png": png_header(100_000, 100_000),

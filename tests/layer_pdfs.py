@@ -6,8 +6,9 @@ import zlib
 
 import cv2
 import numpy as np
-from bad_inputs import raw_pdf, stream
+from bad_inputs import stream
 
+from benchmarks.fuzz_pdfs import written
 from router.documents import open_document
 from router.types import Rgb
 
@@ -79,7 +80,7 @@ def layer_pdf(*contents: str, liar: dict[str, str] | None = None, picture: Rgb |
     for number, content in enumerate(contents):
         leaf = f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 {WIDTH} {HEIGHT}]{box}{resources}"
         objects += [f"{leaf}/Contents {first + 2 * number + 1} 0 R>>".encode(), stream(content.encode("latin-1"))]
-    return raw_pdf(objects)
+    return written(objects)
 
 
 def page_picture(content: str) -> Rgb:

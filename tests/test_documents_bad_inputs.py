@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bad_inputs import EXPECTED, encode, make_bad_inputs, page_pdf, picture, raw_pdf, stream, text_pdf, tiff_header
+from bad_inputs import EXPECTED, encode, make_bad_inputs, page_pdf, picture, stream, text_pdf, tiff_header
 
+from benchmarks.fuzz_pdfs import written
 from router.documents import Limits, open_document, read_file
 from router.errors import CorruptDocumentError, DocumentError, LimitExceededError, UnsupportedTypeError
 
@@ -62,7 +63,7 @@ def test_a_page_list_that_runs_in_a_circle_ends() -> None:
 
 
 def test_a_pdf_page_tree_that_runs_in_a_circle_is_refused_or_ends() -> None:
-    tree = raw_pdf([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Parent 2 0 R/Count 3/Kids[2 0 R 2 0 R 2 0 R]>>"])
+    tree = written([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Parent 2 0 R/Count 3/Kids[2 0 R 2 0 R 2 0 R]>>"])
     with pytest.raises(DocumentError):
         open_document(tree, "x")
 
